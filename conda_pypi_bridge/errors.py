@@ -1,0 +1,122 @@
+"""What can go wrong, each with its fields; ``str()`` writes the one sentence a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class BridgeError(Exception):
+    """Root of every error that a user can meet.
+
+    ``str(error)`` is one line that a person understands; `hint` is the next thing to try
+    (an empty string where there is nothing useful to say).
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class SpecError(BridgeError):
+    """A SPEC or a requirement that cannot be read, or asks for what is not supported."""
+
+    def __init__(self, text: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"cannot use {text!r}: {reason}", hint=hint)
+        self.text = text
+        self.reason = reason
+
+
+class Untranslatable(BridgeError):
+    """A PEP 440/508 construct that no conda spec expresses exactly: refused, never guessed."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(f"{text!r} has no exact conda equivalent: {reason}")
+        self.text = text
+        self.reason = reason
+
+
+class IndexFailure(BridgeError):
+    """The package index could not be reached, or answered with something unusable."""
+
+    def __init__(self, url: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"package index: {url}: {reason}", hint=hint)
+        self.url = url
+        self.reason = reason
+
+
+class OfflineError(BridgeError):
+    """``--offline`` was given and something needed is in no cache."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"offline, and not in the cache: {what}", hint="Run once without --offline to fill the cache."
+        )
+        self.what = what
+
+
+class NotFound(BridgeError):
+    """No channel and no index has the project."""
+
+    def __init__(self, project: str, *, places: Sequence[str] = (), required_by: str = "") -> None:
+        wanted = f" (required by {required_by})" if required_by else ""
+        where = ", ".join(places) or "any configured channel or index"
+        super().__init__(
+            f"no package named {project!r}{wanted} in {where}", hint="Check the spelling of the name."
+        )
+        self.project = project
+        self.required_by = required_by
+
+
+class NoFittingWheel(BridgeError):
+    """The project exists, but nothing that can be installed here fits what was asked."""
+
+    def __init__(self, project: str, reason: str, *, required_by: str = "", hint: str = "") -> None:
+        wanted = f" (required by {required_by})" if required_by else ""
+        super().__init__(f"{project}{wanted}: {reason}", hint=hint)
+        self.project = project
+        self.reason = reason
+        self.required_by = required_by
+
+
+class WheelRefused(BridgeError):
+    """A wheel that breaks a rule of its format, or is dangerous: nothing of it was written."""
+
+    def __init__(self, filename: str, rule: str, detail: str, *, member: str = "") -> None:
+        where = f": {member!r}" if member else ""
+        super().__init__(f"{filename}{where}: {detail} [{rule}]")
+        self.filename = filename
+        self.rule = rule
+        self.detail = detail
+        self.member = member
+
+
+class Unsatisfiable(BridgeError):
+    """No set of packages meets all requests; `explanation` says who wants what."""
+
+    def __init__(self, explanation: str, *, hint: str = "") -> None:
+        super().__init__(f"the requests cannot be met together: {explanation}", hint=hint)
+        self.explanation = explanation
+
+
+class PrefixError(BridgeError):
+    """The target environment is missing, unusable or not to be touched."""
+
+    def __init__(self, prefix: str, reason: str, *, hint: str = "") -> None:
+        super().__init__(f"{prefix}: {reason}", hint=hint)
+        self.prefix = prefix
+        self.reason = reason
+
+
+class ConfigError(BridgeError):
+    """A configuration file or option that cannot be used."""
+
+
+class Cancelled(BridgeError):
+    """The user said no."""
+
+    def __init__(self) -> None:
+        super().__init__("cancelled; nothing was changed")
