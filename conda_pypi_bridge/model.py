@@ -40,7 +40,9 @@ class MatchSpec:
     build: str = ""
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.name, self.version or ("*" if self.build else ""), self.build) if part)
+        return " ".join(
+            part for part in (self.name, self.version or ("*" if self.build else ""), self.build) if part
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +186,9 @@ class PackageRecord:
     def index_json(self) -> dict[str, Any]:
         """The record as ``info/index.json`` and repodata spell it (CEP 34)."""
         noarch = {"noarch": "python" if self.wheel else "generic"}
-        arch = {} if self.subdir == "noarch" else dict(zip(("platform", "arch"), self._platform(), strict=True))
+        arch = (
+            {} if self.subdir == "noarch" else dict(zip(("platform", "arch"), self._platform(), strict=True))
+        )
         return {
             "name": self.name,
             "version": self.version,
