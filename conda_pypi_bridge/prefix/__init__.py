@@ -1,0 +1,26 @@
+"""What is in a prefix, and which prefix is meant.
+
+Everything is read from files, so that an environment without conda in it and a plain virtual
+environment are seen as well as a conda one. Only `append_history` and `prune_empty` write.
+"""
+
+from .dists import files_of, prune_empty
+from .environment import Prefix, dist_mapping, read_prefix
+from .history import append_history, redact, requested_specs
+from .interpreter import PythonInPrefix
+from .locate import is_writable, locate, refuse_system_python
+
+__all__ = [
+    "Prefix",
+    "PythonInPrefix",
+    "append_history",
+    "dist_mapping",
+    "files_of",
+    "is_writable",
+    "locate",
+    "prune_empty",
+    "read_prefix",
+    "redact",
+    "refuse_system_python",
+    "requested_specs",
+]

@@ -1,0 +1,174 @@
+"""A prefix as its files describe it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..errors import PrefixError
+from ..model import CondaName, InstalledDist, ProjectName
+from . import dists, history, interpreter
+
+_METADATA_FILE = re.compile(r"(?P<folder>[^/]+\.(?:dist|egg)-info)(?:/(?:METADATA|RECORD|PKG-INFO))?")
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The prefix at an absolute `path`; every part is read when first asked for, then kept.
+
+    `windows` says which of the two file layouts it has.
+    """
+
+    path: Path
+    windows: bool = os.name == "nt"
+
+    @cached_property
+    def conda_meta(self) -> tuple[Mapping[str, Any], ...]:
+        """The records of ``conda-meta/*.json``, in the order of their file names."""
+        return tuple(_record(file) for file in sorted((self.path / "conda-meta").glob("*.json")))
+
+    @cached_property
+    def python(self) -> interpreter.PythonInPrefix | None:
+        """The Python of this prefix, None where it has none."""
+        record = next((record for record in self.conda_meta if record["name"] == "python"), None)
+        # A python record that placed no file stands for the interpreter of an adopted venv.
+        if record is not None and record.get("files"):
+            return interpreter.conda_python(self.path, record, windows=self.windows)
+        if (self.path / "pyvenv.cfg").is_file():
+            return interpreter.venv_python(self.path, windows=self.windows)
+        return None
+
+    @property
+    def dists(self) -> tuple[InstalledDist, ...]:
+        """The distributions directly in site-packages, in the order of their folders' names."""
+        return self._dists_and_problems[0]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Sentences on distributions, and requirements of distributions, that cannot be read."""
+        return self._dists_and_problems[1]
+
+    @cached_property
+    def owned_files(self) -> frozenset[str]:
+        """The paths, relative to the prefix, that conda packages placed."""
+        return frozenset(file for record in self.conda_meta for file in record.get("files", ()))
+
+    @cached_property
+    def requested(self) -> dict[str, str]:
+        """Name -> spec of the installed packages that were asked for by name.
+
+        ``conda-meta/history`` tells; for a package that it does not mention, the record itself does
+        (rattler and its kin leave the history empty).
+        """
+        asked = {
+            record["name"]: spec
+            for record in self.conda_meta
+            for spec in (record.get("requested_spec"), *record.get("requested_specs", ()))
+            # conda writes the word None for packages that nobody asked for.
+            if spec and spec != "None"
+        }
+        asked.update(history.requested_specs(_text(self.path / "conda-meta" / "history")))
+        installed = {record["name"] for record in self.conda_meta}
+        return {name: spec for name, spec in asked.items() if name in installed}
+
+    @cached_property
+    def pinned(self) -> tuple[str, ...]:
+        """The specs of ``conda-meta/pinned``."""
+        lines = (line.strip() for line in _text(self.path / "conda-meta" / "pinned").splitlines())
+        return tuple(line for line in lines if line and not line.startswith("#"))
+
+    @cached_property
+    def frozen(self) -> str | None:
+        """The message of a frozen environment ("" where it gives none), None where it is not frozen.
+
+        CEP 22: the environment is protected while ``conda-meta/frozen`` exists; the file is empty,
+        or JSON whose ``message`` is for the user.
+        """
+        file = self.path / "conda-meta" / "frozen"
+        if not file.is_file():
+            return None
+        try:
+            document = json.loads(_text(file))
+        except ValueError:
+            return ""
+        message = document.get("message") if isinstance(document, dict) else None
+        return message if isinstance(message, str) else ""
+
+    @cached_property
+    def _dists_and_problems(self) -> tuple[tuple[InstalledDist, ...], tuple[str, ...]]:
+        if self.python is None or not self.python.site_packages.is_dir():
+            return (), ()
+        owners = {folder: name for name, folder in self.metadata_folders()}
+        found: list[InstalledDist] = []
+        problems: list[str] = []
+        for folder in sorted(self.python.site_packages.iterdir()):
+            if folder.name.endswith(dists.METADATA_SUFFIXES):
+                dist, complaints = dists.read_dist(self.path, folder, owners.get(folder.name))
+                found += [dist] if dist else []
+                problems += complaints
+        return tuple(found), tuple(problems)
+
+    def metadata_folders(self) -> Iterator[tuple[CondaName, str]]:
+        """(conda package, name of a metadata folder that it placed directly in site-packages).
+
+        Deeper ones belong to vendored copies, which nothing else can import.
+        """
+        if self.python is None:
+            return
+        site = self.python.site_packages.relative_to(self.path).as_posix() + "/"
+        for record in self.conda_meta:
+            for path in _paths(record):
+                inside = path.removeprefix(site).removeprefix("site-packages/")
+                if inside != path and (match := _METADATA_FILE.fullmatch(inside)):
+                    yield CondaName(record["name"]), match["folder"]
+
+
+def read_prefix(prefix: Path, *, windows: bool = os.name == "nt") -> Prefix:
+    """The prefix at that path. Raises PrefixError where there is no such folder."""
+    if not prefix.is_dir():
+        raise PrefixError(
+            str(prefix), "there is no environment here", hint="Check -n or -p, or create it first."
+        )
+    return Prefix(prefix.absolute(), windows)
+
+
+def dist_mapping(prefix: Prefix) -> dict[ProjectName, CondaName]:
+    """Which conda package holds which project, as the installed packages' own files say.
+
+    A project that two conda packages claim is left out: the mapping is for certain names only.
+    """
+    claims: dict[ProjectName, set[CondaName]] = {}
+    for conda_name, folder in prefix.metadata_folders():
+        claims.setdefault(dists.project_of_folder(folder), set()).add(conda_name)
+    return {project: names.pop() for project, names in claims.items() if len(names) == 1}
+
+
+def _record(file: Path) -> Mapping[str, Any]:
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PrefixError(str(file), f"the record of a conda package cannot be read: {error}") from error
+    if not isinstance(record, dict) or not isinstance(record.get("name"), str):
+        raise PrefixError(str(file), "the record of a conda package has no name")
+    return record
+
+
+def _paths(record: Mapping[str, Any]) -> Iterator[str]:
+    """The paths of a record; in `paths_data` those of noarch packages may start at ``site-packages``."""
+    yield from record.get("files", ())
+    for entry in record.get("paths_data", {}).get("paths", ()):
+        yield entry["_path"]
+
+
+def _text(file: Path) -> str:
+    """The text of a file that may be absent."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
