@@ -227,18 +227,28 @@ class InstalledDist:
 class Row:
     """One package of a transaction, as the report shows it.
 
-    `origin` is ``"pypi"`` or ``"channel"``; `record` is conda's own JSON of the package.
+    `channel` is the short name that ``conda list`` shows. `size` is in bytes, 0 where nothing is
+    known. `package` is ours, None for a package of a channel.
     """
 
     name: str
     version: str
     build: str
+    build_number: int
     channel: str
+    base_url: str
     subdir: str
-    origin: str
     size: int = 0
-    wheel: Wheel | None = None
-    record: Mapping[str, Any] = field(default_factory=dict)
+    package: PackageRecord | None = None
+
+    @property
+    def origin(self) -> str:
+        """``"pypi"`` or ``"channel"``."""
+        return "pypi" if self.channel == CHANNEL else "channel"
+
+    @property
+    def dist(self) -> str:
+        return f"{self.name}-{self.version}-{self.build}"
 
 
 @dataclass(frozen=True, kw_only=True)

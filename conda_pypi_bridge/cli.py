@@ -1,0 +1,373 @@
+"""The command line: arguments, messages, JSON and exit statuses, the same at every door.
+
+conda's subcommands and ``python -m conda_pypi_bridge`` share the parsers and everything after them;
+the engine is all that differs. Destinations are named as conda names them, so that conda's own
+context reads its options from the same arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .errors import BridgeError, ConfigError, PrefixError
+
+if TYPE_CHECKING:
+    from .bridge import Engine, Outcome
+    from .model import Row
+    from .prefix import Prefix
+
+PROG = "python -m conda_pypi_bridge"
+
+_INSTALL_EXAMPLES = """\
+examples:
+  {prog} cowsay                         the newest version that fits
+  {prog} "flask>=3" markupsafe          several at once, with a version range
+  {prog} "fastapi[standard]"            with an extra
+  {prog} -p ./env --dry-run pandas      show what would happen to another environment
+  {prog} -r requirements.txt            what a requirements file lists
+"""
+
+_REMOVE_EXAMPLES = """\
+examples:
+  {prog} cowsay                         the package, and what needs it
+  {prog} -p ./env --dry-run pandas      show what would go
+"""
+
+
+# -- parsers -------------------------------------------------------------------------------------------
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of ``python -m conda_pypi_bridge``."""
+    made = argparse.ArgumentParser(
+        prog=PROG, description="Install packages of a Python package index as conda packages, without conda."
+    )
+    made.add_argument("--version", action="version", version=f"conda-pypi-bridge {__version__}")
+    configure_verbs(made)
+    return made
+
+
+def configure_verbs(made: argparse.ArgumentParser) -> None:
+    """Add the verbs that follow ``conda pypi-bridge`` and ``python -m conda_pypi_bridge``."""
+    verbs = made.add_subparsers(dest="verb", metavar="VERB", required=True)
+    configure_install(verbs.add_parser("install", help="install packages into an environment"))
+    configure_remove(verbs.add_parser("remove", help="remove packages from an environment"))
+
+
+def configure_install(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of install."""
+    made.set_defaults(verb="install")
+    made.description = (
+        "Install packages as conda packages: from channels what channels have, from the package index what "
+        "they lack, all in one solve."
+    )
+    _teach(made, _INSTALL_EXAMPLES)
+    made.add_argument(
+        "packages", metavar="SPEC", nargs="*", help='what to install: flask, "flask>=3", flask=3.1, "flask[async]"'
+    )
+    _add_prefix(made)
+    _add_channels(made)
+    index = made.add_argument_group("package index")
+    _option(index, "-r", "--requirement", action="append", metavar="FILE", help="install what a file lists")
+    _option(index, "-i", "--index-url", metavar="URL", help="the package index (PEP 503 or 691)")
+    _option(
+        index, "--extra-index-url", action="append", metavar="URL",
+        help="a further index; the first that has a project serves it",
+    )  # fmt: skip
+    _option(index, "--pre", action="store_true", help="allow pre-releases")
+    solving = made.add_argument_group("solving")
+    _option(solving, "--no-deps", action="store_true", help="install the named packages alone")
+    _option(solving, "--offline", action="store_true", help="use nothing but caches")
+    _add_output(made)
+
+
+def configure_remove(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of remove."""
+    made.set_defaults(verb="remove")
+    made.description = "Remove packages, what needs them, and what was installed only for them."
+    _teach(made, _REMOVE_EXAMPLES)
+    made.add_argument("packages", metavar="NAME", nargs="+", help="an installed package")
+    _add_prefix(made)
+    _add_output(made)
+
+
+def _add_prefix(made: argparse.ArgumentParser) -> None:
+    group = made.add_argument_group("environment").add_mutually_exclusive_group()
+    _option(group, "-n", "--name", metavar="NAME", help="an environment by its name")
+    _option(group, "-p", "--prefix", metavar="PATH", help="an environment by its path")
+
+
+def _add_channels(made: argparse.ArgumentParser) -> None:
+    group = made.add_argument_group("channels")
+    _option(group, "-c", "--channel", action="append", metavar="CHANNEL", help="a channel to search first")
+    _option(group, "--override-channels", action="store_true", help="search no channel but those of -c")
+
+
+def _add_output(made: argparse.ArgumentParser) -> None:
+    group = made.add_argument_group("output and questions")
+    _option(group, "-y", "--yes", action="store_true", help="do not ask before changing anything")
+    _option(group, "-d", "--dry-run", action="store_true", help="only show what would happen")
+    _option(group, "--json", action="store_true", help="print one JSON document")
+    _option(group, "-q", "--quiet", action="store_true", help="print no progress")
+    _option(group, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
+
+
+def _option(group: Any, *names: str, **settings: Any) -> None:
+    """An option that leaves no trace where it is not given: conda fills in its own configuration."""
+    group.add_argument(*names, default=argparse.SUPPRESS, **settings)
+
+
+def _teach(made: argparse.ArgumentParser, examples: str) -> None:
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
+    made.epilog = examples.format(prog=made.prog)
+
+
+# -- doors ---------------------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``python -m conda_pypi_bridge``: the engine without conda. Returns the exit status."""
+    return run(parser().parse_args(argv), _rattler_engine)
+
+
+def entry() -> None:
+    """`main`, and the end of the process."""
+    status = main()
+    engine = sys.modules.get(f"{__package__}.engines.rattler")
+    if engine is not None:
+        engine.exit_now(status)
+    sys.exit(status)
+
+
+def conda_main(args: argparse.Namespace) -> int:
+    """conda's subcommands: conda's own engine. Returns the exit status."""
+    return run(args, _conda_engine)
+
+
+def run(args: argparse.Namespace, make_engine: Callable[[argparse.Namespace], Engine]) -> int:
+    """Carry out a verb, and tell the outcome as text or JSON. Returns the exit status."""
+    began = time.monotonic()
+    try:
+        outcome = _VERBS[args.verb](args, make_engine)
+    except BridgeError as error:
+        return _fail(args, error)
+    except KeyboardInterrupt:
+        return _fail(args, BridgeError("interrupted; nothing was changed"), status=130)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(args, BridgeError(f"{where}{error.strerror or error}"))
+    if _flag(args, "json"):
+        print(json.dumps(_document(outcome), indent=2))
+    elif outcome.plan.empty or not _flag(args, "quiet"):
+        from .display import summary
+
+        print(summary(outcome, time.monotonic() - began))
+    return 0
+
+
+def _fail(args: argparse.Namespace, error: BridgeError, *, status: int = 1) -> int:
+    if _flag(args, "json"):
+        document = {
+            "success": False,
+            "error": str(error),
+            "message": " ".join(filter(None, (str(error), error.hint))),
+            "exception_name": type(error).__name__,
+        }
+        print(json.dumps(document, indent=2))
+    else:
+        print(f"error: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+    if _verbosity(args) >= 2:
+        traceback.print_exc(file=sys.stderr)
+    return status
+
+
+def _rattler_engine(args: argparse.Namespace) -> Engine:
+    from . import condarc
+    from .engines.rattler import RattlerEngine
+    from .prefix import locate, read_prefix, refuse_system_python
+
+    home = Path.home()
+    name, path = getattr(args, "name", None), getattr(args, "prefix", None)
+    where = locate(
+        name, Path(path) if path else None, environ=os.environ, home=home, running=Path(sys.prefix)
+    )
+    prefix = read_prefix(where)
+    refuse_system_python(where)
+    config = condarc.load(where, os.environ, home)
+    return RattlerEngine(
+        prefix,
+        channels=_channels(args, config, prefix),
+        config=config,
+        names=_names(prefix),
+        cache=cache_folder(),
+        command=[PROG, *sys.argv[1:]],
+    )
+
+
+def _channels(args: argparse.Namespace, config: Any, prefix: Prefix) -> list[str]:
+    """The channels to search, best first.
+
+    A virtual environment has none unless they are named: conda's binary packages expect conda's
+    Python. Where no configuration names any, a conda environment uses those it was made from.
+    """
+    given = list(getattr(args, "channel", []))
+    if _flag(args, "override_channels"):
+        if not given:
+            raise ConfigError("--override-channels needs at least one -c CHANNEL")
+        return given
+    if prefix.python is not None and prefix.python.is_venv:
+        return given
+    used = dict.fromkeys(_origin(record) for record in prefix.conda_meta)
+    known = [url for url in used if "://" in url]
+    found: list[str] = []
+    for name in [*given, *(config.channels or known)]:
+        if name != "defaults":
+            found.append(name)
+        else:
+            found += config.default_channels or [url for url in known if "/pkgs/" in url]
+    return list(dict.fromkeys(found))
+
+
+def _origin(record: Any) -> str:
+    """The channel URL of an installed package, without its platform folder."""
+    channel = str(record.get("channel", "")).rstrip("/")
+    return channel.removesuffix(f"/{record.get('subdir')}")
+
+
+def _conda_engine(args: argparse.Namespace) -> Engine:
+    from conda.base.context import context
+
+    from .engines.conda import CondaEngine
+    from .prefix import read_prefix
+
+    where = Path(context.target_prefix)
+    if not (where / "conda-meta" / "history").is_file():
+        raise PrefixError(
+            str(where), "this is no conda environment", hint=f"Create it first: conda create -p {where} python"
+        )
+    prefix = read_prefix(where)
+    return CondaEngine(prefix, names=_names(prefix))
+
+
+def _names(prefix: Prefix) -> Any:
+    from .namedata import load_table
+    from .names import Names
+    from .prefix import dist_mapping
+
+    return Names(installed=dist_mapping(prefix), user={}, table=load_table())
+
+
+def cache_folder() -> Path:
+    """Where the bridge keeps what it may lose: the platform's own place for caches."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("conda-pypi-bridge")
+
+
+# -- verbs ---------------------------------------------------------------------------------------------
+
+
+def _install(args: argparse.Namespace, make_engine: Callable[[argparse.Namespace], Engine]) -> Outcome:
+    from . import bridge
+
+    if not args.packages and not getattr(args, "requirement", None):
+        raise ConfigError("nothing to install: name at least one SPEC, or a file with -r")
+    engine = make_engine(args)
+    index = _index(args, engine.path)
+    options = bridge.Options(
+        pre=_flag(args, "pre"), deps=not _flag(args, "no_deps"), dry_run=_flag(args, "dry_run")
+    )
+    return bridge.install(_texts(args), engine, index, options, _reporter(args))
+
+
+def _remove(args: argparse.Namespace, make_engine: Callable[[argparse.Namespace], Engine]) -> Outcome:
+    from . import bridge
+
+    options = bridge.Options(dry_run=_flag(args, "dry_run"))
+    return bridge.remove(args.packages, make_engine(args), options, _reporter(args))
+
+
+_VERBS: dict[str, Callable[[argparse.Namespace, Callable[[argparse.Namespace], Engine]], Outcome]] = {
+    "install": _install,
+    "remove": _remove,
+}
+
+
+def _texts(args: argparse.Namespace) -> list[str]:
+    return list(args.packages)
+
+
+def _index(args: argparse.Namespace, prefix: Path) -> Any:
+    from . import config
+    from .index import Index
+
+    found = config.load(
+        index_url=getattr(args, "index_url", None),
+        extra_index_urls=tuple(getattr(args, "extra_index_url", ())),
+        prefix=prefix,
+    )
+    return Index(found, cache_folder() / "index", offline=_flag(args, "offline"))
+
+
+def _reporter(args: argparse.Namespace) -> Any:
+    from .display import Terminal
+
+    quiet = _flag(args, "quiet") or _flag(args, "json")
+    ask = not (_flag(args, "yes") or _flag(args, "json") or _flag(args, "dry_run"))
+    return Terminal(ask=ask, quiet=quiet)
+
+
+def _flag(args: argparse.Namespace, name: str) -> bool:
+    return bool(getattr(args, name, False))
+
+
+def _verbosity(args: argparse.Namespace) -> int:
+    return int(getattr(args, "verbosity", 0) or 0)
+
+
+# -- JSON ----------------------------------------------------------------------------------------------
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    """An outcome in the shape of conda's own JSON."""
+    document: dict[str, Any] = {"success": True, "prefix": str(outcome.prefix)}
+    if outcome.dry_run:
+        document["dry_run"] = True
+    if outcome.plan.empty:
+        document["message"] = outcome.message
+    document["actions"] = {
+        "PREFIX": str(outcome.prefix),
+        "FETCH": [_row(row) for row in outcome.fetched],
+        "LINK": [_row(row) for row in outcome.plan.link],
+        "UNLINK": [_row(row) for row in outcome.plan.unlink],
+    }
+    return document
+
+
+def _row(row: Row) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "base_url": row.base_url,
+        "build_number": row.build_number,
+        "build_string": row.build,
+        "channel": row.channel,
+        "dist_name": row.dist,
+        "name": row.name,
+        "origin": row.origin,
+        "platform": row.subdir,
+        "version": row.version,
+    }
+    if row.package is not None and row.package.wheel is not None:
+        wheel = row.package.wheel
+        made |= {"wheel": wheel.filename, "url": wheel.url, "sha256": wheel.sha256}
+    return made

@@ -1,0 +1,144 @@
+"""conda's configuration files, for the engine that runs without conda.
+
+Reads what conda reads, in conda's order: system, root prefix, user and environment ``condarc``
+files, ``$CONDARC``, then ``CONDA_*`` variables (conda documentation, "Searching for .condarc").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import ConfigError
+
+_SYSTEM = ("/etc/conda", "/var/lib/conda")
+_LISTS = ("channels", "default_channels", "pinned_packages", "envs_dirs")
+_MAPS = ("custom_channels", "plugins", "proxy_servers")
+_PLAIN = ("channel_alias", "channel_priority", "ssl_verify", "offline", "subdir", "always_yes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CondaConfig:
+    """The settings of conda that concern the bridge; names and meanings are conda's."""
+
+    channels: tuple[str, ...] = ()
+    default_channels: tuple[str, ...] = ()
+    custom_channels: Mapping[str, str] = field(default_factory=dict)
+    channel_alias: str = ""
+    channel_priority: str = "flexible"
+    pinned_packages: tuple[str, ...] = ()
+    envs_dirs: tuple[str, ...] = ()
+    ssl_verify: bool | str = True
+    offline: bool = False
+    always_yes: bool = False
+    subdir: str = ""
+    proxy_servers: Mapping[str, str] = field(default_factory=dict)
+    plugins: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load(prefix: Path, environ: Mapping[str, str], home: Path) -> CondaConfig:
+    """The configuration that conda would have for `prefix`.
+
+    Raises `ConfigError` for a file that is not YAML or not a mapping.
+    """
+    merged: dict[str, Any] = {}
+    for path in _files(prefix, environ, home):
+        for key, value in _read(path).items():
+            if value is not None:
+                merged[key] = _merge(key, merged.get(key), value)
+    for key in (*_LISTS, *_PLAIN):
+        text = environ.get(f"CONDA_{key.upper()}")
+        if text:
+            separator = "&" if key == "pinned_packages" else ","
+            merged[key] = [t.strip() for t in text.split(separator)] if key in _LISTS else text
+    return _config(merged)
+
+
+def root_prefix(prefix: Path, environ: Mapping[str, str]) -> Path | None:
+    """The conda installation that an environment belongs to, None where nothing tells.
+
+    An environment in ``ROOT/envs`` belongs to ROOT; else ``CONDA_ROOT`` and ``CONDA_EXE`` tell.
+    """
+    if prefix.parent.name == "envs":
+        return prefix.parent.parent
+    if environ.get("CONDA_ROOT"):
+        return Path(environ["CONDA_ROOT"])
+    executable = Path(environ.get("CONDA_EXE", ""))
+    if executable.name and executable.parent.name in ("bin", "Scripts", "condabin"):
+        return executable.parent.parent
+    return None
+
+
+def _files(prefix: Path, environ: Mapping[str, str], home: Path) -> Iterator[Path]:
+    """Every condarc file there is, least important first."""
+    root = root_prefix(prefix, environ)
+    xdg = environ.get("XDG_CONFIG_HOME")
+    folders = [Path(text) for text in _SYSTEM]
+    folders += [root] if root else []
+    folders += [Path(xdg) / "conda"] if xdg else []
+    folders += [home / ".config" / "conda", home / ".conda"]
+    for folder in folders:
+        yield from _in_folder(folder)
+    yield from (path for path in [home / ".condarc"] if path.is_file())
+    yield from _in_folder(prefix)
+    named = Path(environ.get("CONDARC", "") or "/nonexistent")
+    if named.is_file():
+        yield named
+
+
+def _in_folder(folder: Path) -> Iterator[Path]:
+    for name in (".condarc", "condarc"):
+        if (folder / name).is_file():
+            yield folder / name
+    for name in ("condarc.d", ".condarc.d"):
+        yield from sorted(p for p in (folder / name).glob("*") if p.suffix in (".yml", ".yaml"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text("utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"{path}: cannot be read as a condarc file: {str(error).splitlines()[0]}"
+        ) from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a condarc file holds settings (name: value), this one does not")
+    return content
+
+
+def _merge(key: str, old: Any, new: Any) -> Any:
+    """Lists: the more important file's entries first; maps: its entries win; else: its value."""
+    if key in _LISTS:
+        new = [new] if isinstance(new, str) else list(new)
+        return [*new, *(entry for entry in old or [] if entry not in new)]
+    if key in _MAPS:
+        return {**(old or {}), **new}
+    return new
+
+
+def _config(merged: Mapping[str, Any]) -> CondaConfig:
+    known = {key: merged[key] for key in (*_LISTS, *_MAPS, *_PLAIN) if key in merged}
+    for key in _LISTS:
+        if key in known:
+            known[key] = tuple(str(entry) for entry in known[key])
+    for key in ("offline", "always_yes"):
+        if key in known:
+            known[key] = _truth(known[key]) is True
+    if "ssl_verify" in known:
+        known["ssl_verify"] = _truth(known["ssl_verify"])
+    priority = str(known.get("channel_priority", "flexible")).lower()
+    known["channel_priority"] = {"true": "flexible", "false": "disabled"}.get(priority, priority)
+    return CondaConfig(**known)
+
+
+def _truth(value: Any) -> bool | str:
+    text = str(value).lower()
+    if text in ("true", "yes", "on", "1"):
+        return True
+    if text in ("false", "no", "off", "0"):
+        return False
+    return str(value)

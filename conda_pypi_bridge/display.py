@@ -1,0 +1,144 @@
+"""What a person sees: phases and progress on standard error, the table on standard output."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from .bridge import Outcome
+from .model import Plan, Row
+
+
+class Terminal:
+    """A reporter for people: one line a phase, and on a terminal a bar while files arrive.
+
+    `ask` is whether to put the question before a change, after showing the plan.
+    """
+
+    def __init__(self, *, ask: bool, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self._ask = ask
+        self._quiet = quiet
+        self._stream = stream or sys.stderr
+        self._lock = threading.Lock()
+        self._bar: Any = None
+        self._phase = ""
+        self._files = (0, 0)
+
+    def phase(self, text: str) -> None:
+        self.close()
+        if text and text != self._phase:
+            self._say(text)
+        self._phase = text
+
+    def expect(self, files: int, size: int) -> None:
+        self._files = (0, files)
+        if self._stream.isatty() and not self._quiet:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=size or None, unit="B", unit_scale=True, unit_divisor=1024, leave=False, file=self._stream
+            )
+        else:
+            self._say(f"  {_count(files, 'file')}, {human_size(size)}")
+
+    def advance(self, *, files: int = 0, size: int = 0) -> None:
+        with self._lock:
+            done, total = self._files
+            self._files = (done + files, total)
+            if self._bar is not None:
+                self._bar.set_description(f"{self._files[0]}/{total} packages", refresh=False)
+                self._bar.update(size)
+
+    def warn(self, text: str) -> None:
+        self.close()
+        print(f"warning: {text}", file=self._stream)
+
+    def confirm(self, plan: Plan) -> bool:
+        self.close()
+        if not self._ask:
+            return True
+        print(table(plan), file=sys.stdout, flush=True)
+        try:
+            answer = input("Proceed ([y]/n)? ")
+        except EOFError:
+            return False
+        return answer.strip().lower() in ("", "y", "yes")
+
+    def close(self) -> None:
+        """Take the bar off the screen."""
+        with self._lock:
+            if self._bar is not None:
+                self._bar.close()
+                self._bar = None
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            print(text, file=self._stream, flush=True)
+
+
+def summary(outcome: Outcome, seconds: float) -> str:
+    """The last words of an install or a removal."""
+    if outcome.plan.empty:
+        return outcome.message
+    parts = [table(outcome.plan, outcome.reasons), ""]
+    linked, unlinked = outcome.plan.link, outcome.plan.unlink
+    names = {row.name for row in linked}
+    from_index = sum(row.origin == "pypi" for row in linked)
+    clauses = []
+    if linked:
+        origins = f"{from_index} from PyPI, {len(linked) - from_index} from channels"
+        clauses.append(f"{_count(len(linked), 'package')} installed ({origins})")
+    removed = [row for row in unlinked if row.name not in names]
+    if removed:
+        clauses.append(f"{_count(len(removed), 'package')} removed")
+    sentence = ", ".join(clauses)
+    if outcome.dry_run:
+        parts.append(f"Dry run: {sentence.replace('installed', 'to install').replace('removed', 'to remove')}.")
+    else:
+        parts.append(f"Done in {seconds:.1f} s: {sentence}.")
+    return "\n".join([*parts, f"Environment: {outcome.prefix}"])
+
+
+def table(plan: Plan, reasons: dict[str, str] | Any = None) -> str:
+    """Every package of a plan, with what it replaces and where it comes from."""
+    old = {row.name: row for row in plan.unlink}
+    new = {row.name for row in plan.link}
+    rows = [("Package", "Version", "From", "Why")]
+    for row in sorted(plan.link, key=lambda row: row.name):
+        before = old.get(row.name)
+        changed = before is not None and before.version != row.version
+        version = f"{before.version} -> {row.version}" if before and changed else row.version
+        rows.append((row.name, version, _origin(row), (reasons or {}).get(row.name, "")))
+    rows += [(row.name, f"{row.version} -> none", _origin(row), "removed") for row in _removed(plan, new)]
+    return _columns(rows)
+
+
+def _removed(plan: Plan, new: set[str]) -> Sequence[Row]:
+    return sorted((row for row in plan.unlink if row.name not in new), key=lambda row: row.name)
+
+
+def _origin(row: Row) -> str:
+    if row.origin == "pypi":
+        return f"PyPI: {row.package.wheel.filename}" if row.package and row.package.wheel else "PyPI"
+    return f"channel: {row.channel}"
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    rows = [rows[0], tuple("-" * width for width in widths), *rows[1:]]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def human_size(size: float) -> str:
+    """Bytes for people: ``1.5 MiB``."""
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
