@@ -43,9 +43,13 @@ def locate(
 
 
 def is_writable(prefix: Path) -> bool:
-    """Whether permissions let this process change the prefix."""
-    folders = (folder for folder in (prefix, prefix / "conda-meta") if folder.exists())
-    return all(os.access(folder, os.W_OK | os.X_OK) for folder in folders)
+    """Whether this process may change the prefix: permissions let it, and it is not marked read-only.
+
+    Permissions let root write anywhere; a folder that nobody may write to was closed on purpose.
+    """
+    folders = [folder for folder in (prefix, prefix / "conda-meta") if folder.exists()]
+    marked = any(not folder.stat().st_mode & 0o222 for folder in folders)
+    return not marked and all(os.access(folder, os.W_OK | os.X_OK) for folder in folders)
 
 
 def refuse_system_python(prefix: Path) -> None:

@@ -1,0 +1,303 @@
+"""What every door promises, on a loopback index: the conda subcommand and ``python -m``, alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.doors import Door
+from tests.indexserver import IndexServer
+from tests.lab.channels import index_channel, make_conda_package
+from tests.lab.condas import NO_INDEX, Conda, run
+from tests.lab.pythons import Interpreter
+from tests.lab.trees import diff, snapshot
+
+PLATFORM = "manylinux_2_17_x86_64.manylinux2014_x86_64"
+
+
+@pytest.fixture
+def index() -> Iterator[IndexServer]:
+    with IndexServer() as server:
+        server.add("moo", "1.0", files={"moo.py": "def main():\n    print('moo 1.0')\n"})
+        server.add(
+            "moo",
+            "2.0",
+            requires=["Herd>=1,<3", "barn; python_version < '3'", "milk[cold]~=1.1"],
+            files={"moo/__init__.py": "import herd\ndef main():\n    print('moo 2.0')\n", "moo/data.txt": "x"},
+            entry_points={"moo": "moo:main"},
+            extras={"fast": ["turbo"]},
+        )
+        server.add("herd", "1.5")
+        server.add("herd", "3.0")
+        server.add("milk", "1.1.4", extras={"cold": ["fridge==1.*"]})
+        server.add("fridge", "1.2")
+        server.add("turbo", "0.1")
+        yield server
+
+
+@pytest.fixture(params=["conda", "python -m"])
+def door(
+    request: pytest.FixtureRequest, conda: Conda, conda_env: Path, bridge: object, index: IndexServer
+) -> Door:
+    """A fresh conda environment and a door to it, on the loopback index."""
+    made = Door(
+        prefix=conda_env,
+        conda=conda,
+        call=conda,
+        install_words=("pypi-install",),
+        remove_words=("remove",),
+        index=("-i", index.url),
+    )
+    if request.param == "conda":
+        return made
+    return replace(made, call=bridge, install_words=("install",), remove_words=("remove",))  # type: ignore[arg-type]
+
+
+def test_a_project_arrives_with_what_it_requires_as_conda_packages(door: Door) -> None:
+    door.install("moo")
+    assert door.python("-c", "import moo; moo.main()") == "moo 2.0\n"
+    assert door.versions() == {"moo": "2.0", "herd": "1.5", "milk": "1.1.4", "fridge": "1.2"}
+    packages = door.conda.packages(door.prefix)
+    ours = {name: row["channel"] for name, row in packages.items() if row["channel"] == "pypi-bridge"}
+    assert sorted(ours) == ["fridge", "herd", "milk", "milk_extra_cold", "moo"]
+
+
+def test_its_command_runs_with_the_python_of_the_environment(door: Door) -> None:
+    door.install("moo")
+    result = run([door.prefix / "bin" / "moo"], door.conda.home.environment())
+    assert result.stdout == "moo 2.0\n"
+
+
+def test_conda_list_names_the_channel_and_no_path(door: Door) -> None:
+    door.install("moo==1.0")
+    (row,) = [line for line in door.conda("list", "-p", door.prefix).stdout.splitlines() if "moo" in line]
+    assert row.split()[::3] == ["moo", "pypi-bridge"]
+    record = json.loads(next((door.prefix / "conda-meta").glob("moo-*.json")).read_text())
+    assert record["channel"] == "pypi-bridge"
+    assert record["url"].startswith("https://pypi-bridge.invalid/noarch/moo-1.0-")
+
+
+def test_conda_remove_removes_it_and_nothing_else(door: Door) -> None:
+    before = snapshot(door.prefix, ignore=["conda-meta", "__pycache__"])
+    door.install("herd<3")
+    kept = snapshot(door.prefix, ignore=["conda-meta", "__pycache__"])
+    door.install("moo==1.0")
+    door.conda("remove", "-p", door.prefix, "-y", "moo")
+    assert not diff(kept, snapshot(door.prefix, ignore=["conda-meta", "__pycache__"]))
+    door.conda("remove", "-p", door.prefix, "-y", "herd")
+    after = snapshot(door.prefix, ignore=["conda-meta", "__pycache__"])
+    assert not diff(before, after)
+
+
+def test_the_door_itself_removes_too(door: Door) -> None:
+    door.install("moo")
+    door.remove("moo")
+    assert "moo" not in door.versions()
+    assert "moo" not in door.conda.packages(door.prefix)
+
+
+def test_conda_reads_the_revisions_back(door: Door) -> None:
+    door.install("herd<3")
+    revisions = door.conda("list", "-p", door.prefix, "--revisions").stdout
+    assert "+herd-1.5" in revisions.replace(" ", "")
+
+
+def test_version_constraints_of_both_grammars_hold(door: Door) -> None:
+    door.install("moo=1")
+    assert door.versions()["moo"] == "1.0"
+    door.install("moo>=1,!=1.0", "herd~=1.0")
+    assert door.versions()["moo"] == "2.0"
+
+
+def test_an_extra_brings_its_requirements(door: Door) -> None:
+    door.install("moo[fast]")
+    assert door.versions()["turbo"] == "0.1"
+
+
+def test_several_specs_are_one_transaction(door: Door) -> None:
+    document = door.install("moo==1.0", "herd<2", "turbo", "--json").json()
+    linked = {row["name"]: row["version"] for row in document["actions"]["LINK"]}
+    assert linked == {"moo": "1.0", "herd": "1.5", "turbo": "0.1"}
+
+
+def test_what_channels_have_comes_from_channels(
+    door: Door, extra_channel: Path, channel: Path, index: IndexServer
+) -> None:
+    make_conda_package(
+        extra_channel, "herd", "1.2", {"site-packages/herd.py": "origin = 'channel'\n"}, ["python"]
+    )
+    index_channel(extra_channel)
+    door.conda.home.use_channels(extra_channel, channel)
+    document = door.install("moo", "--json").json()
+    origins = {row["name"]: row["origin"] for row in document["actions"]["LINK"]}
+    assert origins["herd"] == "channel"
+    assert origins["moo"] == "pypi"
+    assert door.python("-c", "import herd; print(herd.origin)") == "channel\n"
+    assert index.count("/simple/herd/") == 0
+
+
+def test_a_request_that_is_satisfied_already_does_nothing_and_asks_no_index(
+    door: Door, index: IndexServer
+) -> None:
+    door.install("moo")
+    before = snapshot(door.prefix)
+    index.calls.clear()
+    result = door.install("moo>=1")
+    assert "already installed" in result.stdout
+    assert not index.calls
+    assert not diff(before, snapshot(door.prefix))
+
+
+def test_dry_run_changes_no_file_of_prefix_and_package_cache(door: Door) -> None:
+    home = door.conda.home
+    door.install("turbo")  # so that folders and caches of channels are there
+    prefix, packages = snapshot(door.prefix), snapshot(home.pkgs)
+    cached = snapshot(home.path / ".cache" / "conda-pypi-bridge" / "pkgs")
+    result = door.install("--dry-run", "moo")
+    assert "moo" in result.stdout
+    assert not diff(prefix, snapshot(door.prefix))
+    assert not diff(packages, snapshot(home.pkgs))
+    assert not diff(cached, snapshot(home.path / ".cache" / "conda-pypi-bridge" / "pkgs"))
+
+
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]], ids=["", "dry-run"])
+def test_json_is_one_document_in_condas_shape(door: Door, flags: list[str]) -> None:
+    document = door.install("moo", "--json", *flags).json()
+    assert document["success"] is True
+    assert document["prefix"] == str(door.prefix)
+    rows = {row["name"]: row for row in document["actions"]["LINK"]}
+    row = rows["moo"]
+    assert row["version"] == "2.0"
+    assert (row["origin"], row["channel"]) == ("pypi", "pypi-bridge")
+    assert row["wheel"] == "moo-2.0-py3-none-any.whl"
+    assert row["url"].endswith("/moo-2.0-py3-none-any.whl")
+    assert len(row["sha256"]) == 64
+    assert set(row) >= {"base_url", "build_number", "build_string", "dist_name", "platform"}
+
+
+def test_the_table_at_the_end_tells_where_everything_came_from(door: Door) -> None:
+    output = door.install("moo").stdout
+    assert "PyPI: moo-2.0-py3-none-any.whl" in output
+    assert "required by moo 2.0" in output
+    assert "from PyPI" in output.splitlines()[-2]
+
+
+def test_no_deps_installs_the_named_package_alone(door: Door) -> None:
+    door.install("--no-deps", "moo")
+    assert door.versions() == {"moo": "2.0"}
+
+
+def test_pre_releases_need_to_be_asked_for(door: Door, index: IndexServer) -> None:
+    index.add("moo", "3.0rc1")
+    door.install("--no-deps", "moo")
+    assert door.versions()["moo"] == "2.0"
+    door.install("--no-deps", "--pre", "moo>2.0")
+    assert door.versions()["moo"] == "3.0rc1"
+
+
+def test_offline_installs_what_is_cached_and_names_what_is_not(door: Door) -> None:
+    door.install("moo==1.0")
+    door.remove("moo")
+    door.install("--offline", "moo==1.0")
+    assert door.versions()["moo"] == "1.0"
+    assert "offline" in door.refused("--offline", "turbo")
+
+
+def test_a_binary_wheel_is_a_package_of_its_platform(
+    door: Door, index: IndexServer, pythons: list[Interpreter]
+) -> None:
+    abi = pythons[0].abi
+    index.add(
+        "fast", "1.0", tags=f"{abi}-{abi}-{PLATFORM}", files={"fast.py": "", "_fast.so": b"\x7fELF"}
+    )
+    document = door.install("fast", "--json").json()
+    (row,) = document["actions"]["LINK"]
+    assert row["platform"] == "linux-64"
+    assert door.conda.packages(door.prefix)["fast"]["platform"] == "linux-64"
+
+
+def test_a_requirements_file_is_installed(door: Door, tmp_path: Path, index: IndexServer) -> None:
+    path = tmp_path / "requirements.txt"
+    path.write_text("# the herd\nmoo >=2 ; python_version >= '3'\nherd==1.5\n")
+    door.install("-r", path)
+    assert door.versions()["moo"] == "2.0"
+
+
+# -- refusals: one clear line, exit status 1, nothing changed ------------------------------------------
+
+
+@pytest.fixture
+def untouched(door: Door) -> Iterator[None]:
+    before = snapshot(door.prefix)
+    yield
+    assert not diff(before, snapshot(door.prefix))
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_name_that_exists_nowhere(door: Door) -> None:
+    message = door.refused("mooo")
+    assert "error: no package named 'mooo'" in message
+    assert "spelling" in message
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_project_that_has_only_an_sdist(door: Door, index: IndexServer) -> None:
+    index.pages["sourced"] = [
+        {"filename": "sourced-1.0.tar.gz", "url": "../../files/sourced-1.0.tar.gz", "hashes": {"sha256": "0" * 64}}
+    ]
+    message = door.refused("sourced")
+    assert "sourced: the index has only source distributions (sourced-1.0.tar.gz)" in message
+
+
+@pytest.mark.usefixtures("untouched")
+def test_an_index_that_cannot_be_reached(door: Door) -> None:
+    unreachable = replace(door, index=("-i", NO_INDEX))
+    message = unreachable.refused("moo")
+    assert "127.0.0.1:9" in message
+    assert len(message.strip().splitlines()) <= 4
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_python_that_no_wheel_supports(door: Door, index: IndexServer) -> None:
+    index.add("future", "1.0", requires_python=">=4")
+    assert "future: 1.0 needs Python >=4" in door.refused("future")
+    index.add("other", "1.0", tags="cp27-cp27m-win32")
+    assert "none fits Python" in door.refused("other")
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_version_that_does_not_exist(door: Door) -> None:
+    assert "moo: no version matches ==9" in door.refused("moo==9")
+
+
+def test_a_read_only_prefix(door: Door) -> None:
+    before = snapshot(door.prefix)
+    folders = [door.prefix, door.prefix / "conda-meta"]
+    modes = [folder.stat().st_mode for folder in folders]
+    try:
+        for folder in folders:
+            folder.chmod(0o555)  # root could write all the same: marked read-only is read-only
+        message = door.refused("moo")
+    finally:
+        for folder, mode in zip(folders, modes, strict=True):
+            folder.chmod(mode)
+    assert "read-only" in message
+    assert not diff(before, snapshot(door.prefix))
+
+
+@pytest.mark.usefixtures("untouched")
+def test_requests_that_cannot_be_met_together(door: Door) -> None:
+    message = door.refused("moo==2.0", "herd>=3")
+    assert "herd" in message
+
+
+def test_errors_in_json_are_one_document(door: Door) -> None:
+    result = door.install("mooo", "--json", check=False)
+    document = result.json()
+    assert result.returncode == 1
+    assert document["success"] is False
+    assert "mooo" in document["error"] and document["message"]
