@@ -84,10 +84,10 @@ def files_of(prefix: Prefix, dist: InstalledDist) -> tuple[Path, ...]:
     return tuple(sorted(path for path in found if path.is_symlink() or path.is_file()))
 
 
-def prune_empty(prefix: Path, deleted: Iterable[Path]) -> None:
-    """Removes the folders below the prefix's own that deleting those files left empty."""
+def prune_empty(prefix: Prefix, deleted: Iterable[Path]) -> None:
+    """Removes the folders that deleting those files left empty, but not site-packages."""
     for folder in sorted({path.parent for path in deleted}, key=lambda path: len(path.parts), reverse=True):
-        while folder.name != "site-packages" and len(folder.relative_to(prefix).parts) > 1:
+        while folder != prefix.path and folder.name != "site-packages":
             try:
                 folder.rmdir()
             except OSError:

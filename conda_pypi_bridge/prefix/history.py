@@ -5,15 +5,15 @@ from __future__ import annotations
 import ast
 import datetime as dt
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..model import Row
+from ..model import CHANNEL, CHANNEL_URL, Row
 
 _SPECS = re.compile(r"#\s*(?P<action>\w+)\s+specs:\s*(?P<specs>.+)")
 _NAME = re.compile(r"(?:\S*::)?\s*(?P<name>[A-Za-z0-9_][\w.-]*)")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
-_TOKEN = re.compile(r"(?<=/t/)[^/\s]+")
+_TOKEN = re.compile(r"(://\S*?)/t/[^/\s]+")
 
 
 def requested_specs(text: str) -> dict[str, str]:
@@ -47,13 +47,19 @@ def append_history(
     update_specs: Iterable[str] = (),
     remove_specs: Iterable[str] = (),
     tool: str,
+    channel_names: Mapping[str, str] | None = None,
     now: dt.datetime | None = None,
 ) -> None:
     """Adds a revision to the history file, as ``conda list --revisions`` reads it.
 
     `command` is the command's argv, `tool` its name and version (``conda version: 24.7.1``). Line breaks
     and credentials are taken out. Specs must be conda's: conda parses them back.
+
+    `channel_names` maps base URLs to the names that conda has for them (``conda-forge``,
+    ``defaults``). conda compares the entry with the records it finds, and knows a channel that no
+    setting names by its URL, so that is what is written of the others.
     """
+    names = {CHANNEL_URL: CHANNEL, **(channel_names or {})}
     specs = {
         "remove": [redact(spec) for spec in remove_specs],
         "update": [redact(spec) for spec in update_specs],
@@ -62,8 +68,8 @@ def append_history(
         f"==> {now or dt.datetime.now():%Y-%m-%d %H:%M:%S} <==",
         f"# cmd: {redact(' '.join(' '.join(command).split()))}",
         f"# {tool}",
-        *(f"-{dist}" for dist in sorted(map(_dist, unlinked))),
-        *(f"+{dist}" for dist in sorted(map(_dist, linked))),
+        *(f"-{dist}" for dist in sorted(_dist(row, names) for row in unlinked)),
+        *(f"+{dist}" for dist in sorted(_dist(row, names) for row in linked)),
         *(f"# {action} specs: {listed}" for action, listed in specs.items() if listed),
     ]
     file = prefix / "conda-meta" / "history"
@@ -74,11 +80,12 @@ def append_history(
 
 def redact(text: str) -> str:
     """The text without the credentials of its URLs: ``user:secret@`` and conda's ``/t/TOKEN``."""
-    return _TOKEN.sub("<TOKEN>", _CREDENTIALS.sub("", text))
+    return _TOKEN.sub(r"\1", _CREDENTIALS.sub("", text))
 
 
-def _dist(row: Row) -> str:
-    return redact(f"{row.channel}/{row.subdir}::{row.name}-{row.version}-{row.build}")
+def _dist(row: Row, names: Mapping[str, str]) -> str:
+    channel = names.get(row.base_url, row.base_url) or row.channel
+    return redact(f"{channel}/{row.subdir}::{row.dist}")
 
 
 def _spec_list(text: str) -> list[str]:
