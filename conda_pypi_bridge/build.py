@@ -32,7 +32,8 @@ else:
     from backports import zstd
 
 from .model import PackageRecord
-from .wheelfile import HEADERS, SCRIPTS, SITE_PACKAGES, Digest, Member, WheelFile, open_wheel
+from .wheelfile import open_wheel
+from .wheelreader import HEADERS, SCRIPTS, SITE_PACKAGES, Digest, Member, WheelFile
 
 #: What stands for the prefix in a rewritten file until conda or rattler puts the real one in its
 #: place. 255 characters, as conda-build makes it, though only binary files would need the room.

@@ -1,4 +1,4 @@
-"""Reading a wheel, and the rules it must keep before a byte of it is written (PEP 427, PEP 376).
+"""The rules that a wheel must keep before a byte of it is written (PEP 427, PEP 376).
 
 Each rule is one function that yields what breaks it; its docstring says why the rule exists. A rule's
 name, with hyphens, is the `rule` of the `WheelRefused` that it causes.
@@ -6,49 +6,52 @@ name, with hyphens, is the `rule` of the `WheelRefused` that it causes.
 
 from __future__ import annotations
 
-import base64
-import csv
 import hashlib
-import io
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from email.message import Message
-from email.parser import HeaderParser
-from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from .errors import WheelRefused
 from .model import Wheel
-from .strictzip import CHUNK, Archive, BadArchive, Entry
+from .strictzip import CHUNK
+from .wheelreader import DATA, SCRIPTS, WheelFile, is_data
 
 #: No wheel may unpack to more bytes than `MAX_TOTAL`, nor to more than `MAX_RATIO` times its own size
 #: once it passes `RATIO_FREE` bytes (small files of zeros compress a thousandfold, harmlessly).
 MAX_TOTAL = 64 << 30
-MAX_RATIO = 100
-RATIO_FREE = 256 << 20
-MAX_MEMBERS = 500_000
+MAX_RATIO = 50
+RATIO_FREE = 64 << 20
+MAX_MEMBERS = 200_000
 
-#: The largest dist-info file, in bytes, that is read into memory.
-MAX_IN_MEMORY = 64 << 20
+#: Bytes of UTF-8 that a member's name, and each part of it, may have.
+MAX_PATH = 1024
+MAX_PART = 255
 
-#: The places a member can be installed to: roots of the package, as conda's ``noarch: python`` form
-#: names them, and ``headers``, whose place depends on the Python version.
-SITE_PACKAGES, SCRIPTS, DATA, HEADERS = "site-packages", "python-scripts", "", "headers"
-_SCHEMES = {
-    "purelib": SITE_PACKAGES,
-    "platlib": SITE_PACKAGES,
-    "scripts": SCRIPTS,
-    "data": DATA,
-    "headers": HEADERS,
-}
+_SCRIPT_NAME = re.compile(r"\w[\w.+-]*")
+_STRONG = frozenset(["sha256", "sha384", "sha512"])
+_INVISIBLE = frozenset(["Cc", "Cf", "Cs", "Zl", "Zp"])  # Unicode categories: control, format, line ends
 
-_SCRIPT_GROUPS = ("console_scripts", "gui_scripts")
-_ENTRY_POINT = re.compile(r"(?P<module>[\w.]+)\s*:\s*(?P<attr>[\w.]+)\s*(\[[^\[\]]*\])?")
-_SIGNATURES = ("RECORD.jws", "RECORD.p7s")
+# Places relative to a prefix. Any case: they are the same files on macOS and Windows.
+_CONDA_FILES = re.compile(
+    r"(info|conda-meta|pkgs|envs|site-packages|python-scripts|condabin|\.?condarc(\.d)?)(/|$)"
+    r"|etc/profile\.d/conda\.",
+    re.IGNORECASE,
+)
+_INTERPRETER_FILES = re.compile(
+    r"((bin|scripts)/)?pythonw?[\d.]*t?(-config)?(\.exe|\.dll)?$"
+    r"|(bin|scripts)/(conda|activate|deactivate)(-script\.py|\.\w+)?$"
+    r"|lib/python\d|pyvenv\.cfg$",
+    re.IGNORECASE,
+)
+_LINK_SCRIPTS = re.compile(r"(bin|scripts)/\..*(pre|post)-(un)?link\.(sh|bat)$", re.IGNORECASE)
+_HOOKS = re.compile(r"etc/conda/((de)?activate|env_vars)\.d/|menu/", re.IGNORECASE)
 
 
 class Complaint(NamedTuple):
@@ -58,202 +61,203 @@ class Complaint(NamedTuple):
     member: str = ""
 
 
-class Digest(NamedTuple):
-    """SHA-256 (lower-case hex) and size in bytes of a file's content."""
-
-    sha256: str
-    size: int
-
-
-class RecordRow(NamedTuple):
-    """One line of RECORD: `digest` is raw; where no hash is given, `algorithm` is empty."""
-
-    algorithm: str
-    digest: bytes
-    size: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Member:
-    """A file to install at `path`, which is relative to its `root` (one of the four constants above)."""
-
-    entry: Entry
-    root: str
-    path: str
-
-    @property
-    def executable(self) -> bool:
-        """Whether the archive marks it so; like pip, only a regular file's mode counts."""
-        return stat.S_ISREG(self.entry.mode) and bool(self.entry.mode & 0o111)
-
-
-class WheelFile:
-    """An open wheel. Properties raise `WheelRefused` where the wheel cannot be read as they promise."""
-
-    def __init__(self, file: BinaryIO, expected: Wheel) -> None:
-        self.expected = expected
-        try:
-            self._archive = Archive(file)
-        except BadArchive as bad:
-            raise self.refusal(bad.rule, bad.detail, bad.member) from bad
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """Every member of the archive, directories too."""
-        return self._archive.entries
-
-    @cached_property
-    def files(self) -> Mapping[str, Entry]:
-        """The members that are files, by their name in the archive."""
-        return {entry.name: entry for entry in self.entries if not entry.is_dir}
-
-    @property
-    def archive_size(self) -> int:
-        return self._archive.size
-
-    @cached_property
-    def dist_info(self) -> str:
-        """The name of the one ``.dist-info`` folder."""
-        tops = {name.partition("/")[0] for name in self.files}
-        found = sorted(top for top in tops if top.lower().endswith(".dist-info"))
-        if len(found) != 1:
-            raise self.refusal("one-dist-info", f"expected one .dist-info folder, found {found}")
-        return found[0]
-
-    @cached_property
-    def metadata(self) -> Message:
-        """METADATA (core metadata, PEP 566)."""
-        return self._headers("METADATA")
-
-    @cached_property
-    def wheel(self) -> Message:
-        """WHEEL (PEP 427)."""
-        return self._headers("WHEEL")
-
-    @cached_property
-    def record(self) -> Mapping[str, RecordRow]:
-        """RECORD (PEP 376): its rows by path."""
-        rows = {}
-        try:
-            for path, digest, size in csv.reader(io.StringIO(self._text("RECORD"), newline=""), strict=True):
-                algorithm, _, value = digest.partition("=")
-                raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
-                if path in rows:
-                    raise ValueError(f"{path!r} is listed twice")
-                rows[path] = RecordRow(algorithm, raw, size)
-        except (csv.Error, ValueError) as error:
-            raise self.refusal("record-malformed", f"RECORD cannot be read: {error}") from error
-        return rows
-
-    @cached_property
-    def entry_points(self) -> Mapping[str, str]:
-        """Scripts to generate: ``module:attr`` by name, console and GUI ones alike."""
-        if f"{self.dist_info}/entry_points.txt" not in self.files:
-            return {}
-        found, group = {}, ""
-        for line in map(str.strip, self._text("entry_points.txt").splitlines()):
-            if line.startswith("[") and line.endswith("]"):
-                group = line[1:-1].strip()
-            elif line and line[0] not in "#;" and group in _SCRIPT_GROUPS:
-                name, _, target = map(str.strip, line.partition("="))
-                match = _ENTRY_POINT.fullmatch(target)
-                found[name] = f"{match['module']}:{match['attr']}" if match else target
-        return found
-
-    @cached_property
-    def members(self) -> tuple[Member, ...]:
-        """The files to install, in pip's order: the wheel's root, its ``.data`` folder, then scripts."""
-        members = [self._place(entry) for entry in self.files.values()]
-        return tuple(
-            sorted(members, key=lambda member: (_is_data(member.entry.name), member.root == SCRIPTS))
-        )
-
-    @property
-    def warnings(self) -> Iterator[str]:
-        """Sentences about what is allowed but worth knowing."""
-        version = self.wheel.get("Wheel-Version", "").strip()
-        if version != "1.0":
-            yield f"{self.expected.filename}: Wheel-Version {version} is newer than 1.0, which is known here"
-        for member in self.members:
-            if member.root == SITE_PACKAGES and "/" not in member.path and member.path.endswith(".pth"):
-                yield f"{self.expected.filename}: {member.path} is read at every start of Python"
-
-    def copy(self, entry: Entry, write: Callable[[bytes], object]) -> Digest:
-        """Give the content of `entry` to `write`, piece by piece, and return its digest.
-
-        Raises `WheelRefused` where the content is not what the archive and RECORD say.
-        """
-        row = self.record.get(entry.name) if entry.name != f"{self.dist_info}/RECORD" else None
-        ours = hashlib.sha256()
-        theirs = hashlib.new(row.algorithm) if row and row.algorithm not in ("", "sha256") else ours
-        try:
-            for piece in self._archive.chunks(entry):
-                ours.update(piece)
-                if theirs is not ours:
-                    theirs.update(piece)
-                write(piece)
-        except BadArchive as bad:
-            raise self.refusal(bad.rule, bad.detail, bad.member) from bad
-        if row and row.algorithm and theirs.digest() != row.digest:
-            raise self.refusal("record-hash", "the content is not what RECORD says", entry.name)
-        return Digest(ours.hexdigest(), entry.size)
-
-    def read(self, name: str) -> bytes:
-        """The whole content of the dist-info file `name`."""
-        path = f"{self.dist_info}/{name}"
-        entry = self.files.get(path)
-        if entry is None:
-            raise self.refusal("dist-info-complete", "the file is missing", path)
-        if entry.size > MAX_IN_MEMORY:
-            raise self.refusal("too-large", f"more than {MAX_IN_MEMORY} bytes", path)
-        pieces: list[bytes] = []
-        self.copy(entry, pieces.append)
-        return b"".join(pieces)
-
-    def refusal(self, rule: str, detail: str, member: str = "") -> WheelRefused:
-        return WheelRefused(self.expected.filename, rule, detail, member=member)
-
-    def _text(self, name: str) -> str:
-        try:
-            return self.read(name).decode()
-        except UnicodeDecodeError as error:
-            raise self.refusal("encoding", f"{name} is not UTF-8") from error
-
-    def _headers(self, name: str) -> Message:
-        return HeaderParser().parsestr(self._text(name))
-
-    def _place(self, entry: Entry) -> Member:
-        if not _is_data(entry.name):
-            return Member(entry=entry, root=SITE_PACKAGES, path=entry.name)
-        _, _, rest = entry.name.partition("/")
-        scheme, _, path = rest.partition("/")
-        if scheme not in _SCHEMES or not path:
-            raise self.refusal("data-scheme", f"{scheme!r} is no install scheme", entry.name)
-        return Member(entry=entry, root=_SCHEMES[scheme], path=path)
-
-
-def _is_data(name: str) -> bool:
-    top, slash, _ = name.partition("/")
-    return bool(slash) and top.endswith(".data")
-
-
 Rule = Callable[[WheelFile], Iterator[Complaint]]
 
 
+def bounded_size(wheel: WheelFile) -> Iterator[Complaint]:
+    """A small file must not fill the disk, nor a huge listing the memory (zip bombs)."""
+    total = sum(entry.size for entry in wheel.entries)
+    if total > MAX_TOTAL or total > max(RATIO_FREE, MAX_RATIO * wheel.archive_size):
+        yield Complaint(f"unpacks {wheel.archive_size} bytes to {total}")
+    if len(wheel.entries) > MAX_MEMBERS:
+        yield Complaint(f"has {len(wheel.entries)} members")
+
+
+def plain_names(wheel: WheelFile) -> Iterator[Complaint]:
+    """Backslash and colon are separators on Windows; what cannot be seen cannot be judged."""
+    for name in _names(wheel):
+        if "\\" in name or ":" in name or any(unicodedata.category(sign) in _INVISIBLE for sign in name):
+            yield Complaint("the name holds a backslash, a colon or an invisible character", name)
+
+
 def relative_names(wheel: WheelFile) -> Iterator[Complaint]:
-    """A name must stay below the folder it is unpacked into, and have one spelling."""
+    """A name must stay below its folder; Windows ignores dots and spaces at the end of a part."""
+    for name in _names(wheel):
+        if any(not part or part[-1] in ". " for part in name.removesuffix("/").split("/")):
+            yield Complaint("the name is absolute, leaves its folder or has an empty part", name)
+
+
+def short_names(wheel: WheelFile) -> Iterator[Complaint]:
+    """Longer parts cannot be created on the usual file systems, longer paths not below most prefixes."""
+    for name in _names(wheel):
+        if len(name.encode()) > MAX_PATH or any(len(part.encode()) > MAX_PART for part in name.split("/")):
+            yield Complaint(f"longer than {MAX_PATH} bytes, or a part longer than {MAX_PART}", name)
+
+
+def regular_files(wheel: WheelFile) -> Iterator[Complaint]:
+    """PEP 427 knows files alone; a link could point out of the environment."""
     for entry in wheel.entries:
-        parts = entry.name.removesuffix("/").split("/")
-        if {"", ".", ".."} & set(parts):
-            yield Complaint("the name is absolute, or steps out of its folder", entry.name)
+        kind = stat.S_IFMT(entry.mode)
+        if kind not in ((0, stat.S_IFDIR) if entry.is_dir else (0, stat.S_IFREG)):
+            yield Complaint("neither a regular file nor a folder", entry.name)
+        if entry.is_dir and entry.size:
+            yield Complaint("a folder with content", entry.name)
 
 
-RULES: tuple[Rule, ...] = (relative_names,)
+def unique_names(wheel: WheelFile) -> Iterator[Complaint]:
+    """Of two members with one name, one tool installs the first and another the last."""
+    seen: set[str] = set()
+    for name in _names(wheel):
+        if name in seen:
+            yield Complaint("the name occurs twice", name)
+        seen.add(name)
+
+
+def complete_dist_info(wheel: WheelFile) -> Iterator[Complaint]:
+    """PEP 427: "METADATA, WHEEL and RECORD" are what a .dist-info folder contains at least."""
+    for name in ("METADATA", "WHEEL", "RECORD"):
+        if f"{wheel.dist_info}/{name}" not in wheel.files:
+            yield Complaint("the file is missing", f"{wheel.dist_info}/{name}")
+
+
+def record_hashes(wheel: WheelFile) -> Iterator[Complaint]:
+    """PEP 427: "sha256 or better; specifically, md5, sha1 and sha224 are not permitted"."""
+    for path, row in wheel.record.items():
+        if row.algorithm not in _STRONG and not _is_unhashed(wheel, path):
+            yield Complaint(f"RECORD gives {row.algorithm or 'no hash'} instead of sha256", path)
+
+
+def record_complete(wheel: WheelFile) -> Iterator[Complaint]:
+    """PEP 427: "installation will fail if any file [...] is not both mentioned and correctly hashed"."""
+    for path in wheel.files:
+        if path not in wheel.record and not _is_unhashed(wheel, path):
+            yield Complaint("RECORD does not list the file", path)
+
+
+def record_true(wheel: WheelFile) -> Iterator[Complaint]:
+    """A listed file that is missing, or has another size, was changed after the wheel was made."""
+    for path, row in wheel.record.items():
+        entry = wheel.files.get(path)
+        if entry is None:
+            yield Complaint("RECORD lists a file that is not there", path)
+        elif row.size not in ("", str(entry.size)) and not _is_unhashed(wheel, path):
+            yield Complaint(f"RECORD says {row.size} bytes, the archive {entry.size}", path)
+
+
+def folder_names(wheel: WheelFile) -> Iterator[Complaint]:
+    """PEP 427 names both folders after the file; others would pose as another project."""
+    tops = {name.partition("/")[0] for name in wheel.files if is_data(name)}
+    for top in sorted({wheel.dist_info} | tops):
+        name, _, version = top.rpartition(".")[0].rpartition("-")
+        if not _is_expected(wheel, name, version.replace("_", "+")):
+            yield Complaint("the folder is not named after the wheel", top)
+
+
+def metadata_identity(wheel: WheelFile) -> Iterator[Complaint]:
+    """METADATA must tell the name and version that the solver chose by."""
+    names, versions = wheel.metadata.get_all("Name", []), wheel.metadata.get_all("Version", [])
+    if len(names) != 1 or len(versions) != 1 or not _is_expected(wheel, names[0], versions[0]):
+        yield Complaint(f"METADATA says {names} {versions}", f"{wheel.dist_info}/METADATA")
+
+
+def metadata_announced(wheel: WheelFile) -> Iterator[Complaint]:
+    """PEP 658: the metadata file that the solver read "MUST be identical" to the wheel's."""
+    announced = wheel.expected.metadata_sha256
+    if announced and hashlib.sha256(wheel.read("METADATA")).hexdigest() != announced:
+        yield Complaint("METADATA is not what the index announced", f"{wheel.dist_info}/METADATA")
+
+
+def known_wheel_version(wheel: WheelFile) -> Iterator[Complaint]:
+    """PEP 427: "abort if major version is greater"; the meaning of such a wheel is unknown."""
+    if not re.fullmatch(r"1\.\d+", wheel.wheel.get("Wheel-Version", "").strip()):
+        yield Complaint(f"Wheel-Version is {wheel.wheel.get('Wheel-Version')!r}, 1.x is understood")
+
+
+def covered_tags(wheel: WheelFile) -> Iterator[Complaint]:
+    """The file name, which is what gets chosen, must not promise what the wheel was not built for.
+
+    A wheel renamed from ``linux_x86_64`` to a manylinux tag without an edit of WHEEL is common (torch,
+    ray), and one narrowed from ``any`` to the platform of its data too (playwright); both pass.
+    """
+    built = {(tag.interpreter, tag.abi, _family(tag.platform)) for tag in wheel.tags}
+    for tag in sorted(wheel.expected.tags, key=str):
+        if not built & {(tag.interpreter, tag.abi, family) for family in (_family(tag.platform), "any")}:
+            yield Complaint(f"the file name promises {tag}, WHEEL does not")
+
+
+def entry_point_names(wheel: WheelFile) -> Iterator[Complaint]:
+    """A name becomes a file below ``bin``, a target Python source: neither may be anything else."""
+    for name, target in wheel.entry_points.items():
+        module, _, attribute = target.partition(":")
+        if not _SCRIPT_NAME.fullmatch(name):
+            yield Complaint(f"{name!r} cannot be the name of a script", f"{wheel.dist_info}/entry_points.txt")
+        if not all(part.isidentifier() for part in [*module.split("."), *attribute.split(".")]):
+            yield Complaint(f"{target!r} is not module:attribute", f"{wheel.dist_info}/entry_points.txt")
+
+
+def distinct_places(wheel: WheelFile) -> Iterator[Complaint]:
+    """Names that differ by case or Unicode form are one file on macOS and Windows."""
+    owners: dict[str, str] = {f"bin/{name}": SCRIPTS for name in wheel.entry_points}
+    for member in wheel.members:
+        if owners.setdefault(member.place, member.root) != member.root:
+            yield Complaint("two members would be installed to one place", member.entry.name)
+    folders = {str(folder) for place in owners for folder in PurePosixPath(place).parents}
+    spellings: dict[str, str] = {}
+    for path in [*owners, *folders]:
+        key = unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
+        if spellings.setdefault(key, path) != path:
+            yield Complaint(f"is {spellings[key]!r} where case or Unicode form does not count", path)
+    for path in sorted(folders & set(owners)):
+        yield Complaint("both a file and a folder", path)
+
+
+def no_conda_files(wheel: WheelFile) -> Iterator[Complaint]:
+    """conda keeps its records, caches and settings there, and lays out packages by these names."""
+    return _forbidden(wheel, _CONDA_FILES, "the place belongs to conda")
+
+
+def no_interpreter_files(wheel: WheelFile) -> Iterator[Complaint]:
+    """The interpreter, conda and the activation scripts decide what every other command does."""
+    return _forbidden(wheel, _INTERPRETER_FILES, "the file would replace a part of Python or conda")
+
+
+def no_link_scripts(wheel: WheelFile) -> Iterator[Complaint]:
+    """conda runs such files while it links or removes the package; a wheel has no install-time code."""
+    return _forbidden(wheel, _LINK_SCRIPTS, "conda would run the file")
+
+
+def no_hooks(wheel: WheelFile) -> Iterator[Complaint]:
+    """Activation scripts run at every activation, menu entries reach out of the environment: opt-in."""
+    return _forbidden(wheel, _HOOKS, "the file would act on activation or add menu entries")
+
+
+RULES: tuple[Rule, ...] = (
+    bounded_size,
+    plain_names,
+    relative_names,
+    short_names,
+    regular_files,
+    unique_names,
+    complete_dist_info,
+    record_hashes,
+    record_complete,
+    record_true,
+    folder_names,
+    metadata_identity,
+    metadata_announced,
+    known_wheel_version,
+    covered_tags,
+    entry_point_names,
+    distinct_places,
+    no_conda_files,
+    no_interpreter_files,
+    no_link_scripts,
+)
 
 
 @contextmanager
 def open_wheel(path: Path, expected: Wheel, *, allow_hooks: bool = False) -> Iterator[WheelFile]:
-    """The wheel at `path`, once it has kept every rule that can be checked without unpacking it.
+    """The wheel at `path`, once it has kept every rule that can be checked without unpacking it all.
 
     `expected` is what the index said of it. `allow_hooks` accepts files that run when an environment
     is activated, and menu entries. Raises `WheelRefused`.
@@ -261,7 +265,7 @@ def open_wheel(path: Path, expected: Wheel, *, allow_hooks: bool = False) -> Ite
     with path.open("rb") as file:
         _check_digest(file, expected)
         wheel = WheelFile(file, expected)
-        for rule in RULES:
+        for rule in RULES if allow_hooks else (*RULES, no_hooks):
             for detail, member in rule(wheel):
                 raise wheel.refusal(rule.__name__.replace("_", "-"), detail, member)
         yield wheel
@@ -274,3 +278,35 @@ def _check_digest(file: BinaryIO, expected: Wheel) -> None:
         digest.update(piece)
     if digest.hexdigest() != expected.sha256:
         raise WheelRefused(expected.filename, "wheel-hash", "the file's sha256 is not the one promised")
+
+
+def _names(wheel: WheelFile) -> Iterator[str]:
+    return (entry.name for entry in wheel.entries)
+
+
+def _is_unhashed(wheel: WheelFile, path: str) -> bool:
+    """RECORD cannot hold its own hash, and its signatures come after it (PEP 427)."""
+    return path in {f"{wheel.dist_info}/{name}" for name in ("RECORD", "RECORD.jws", "RECORD.p7s")}
+
+
+def _is_expected(wheel: WheelFile, name: str, version: str) -> bool:
+    try:
+        same_version = Version(version.strip()) == wheel.expected.version
+    except InvalidVersion:
+        return False
+    return same_version and canonicalize_name(name.strip()) == str(wheel.expected.project)
+
+
+def _family(platform: str) -> str:
+    """A platform tag without the version of the C library or system."""
+    platform = re.sub(r"^(manylinux|musllinux|linux)(\d+|_\d+_\d+)?_", "linux_", platform)
+    return re.sub(r"^macosx_\d+_\d+_", "macosx_", platform)
+
+
+def _forbidden(wheel: WheelFile, pattern: re.Pattern[str], detail: str) -> Iterator[Complaint]:
+    for name in wheel.entry_points:
+        if pattern.match(f"bin/{name}"):
+            yield Complaint(detail, f"{wheel.dist_info}/entry_points.txt")
+    for member in wheel.members:
+        if member.root in (SCRIPTS, DATA) and pattern.match(member.place):
+            yield Complaint(detail, member.entry.name)
