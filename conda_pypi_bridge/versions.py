@@ -135,6 +135,14 @@ def _clauses(run: list[_Interval]) -> str:
 EVERYTHING = VersionSet(((_LOWEST, _HIGHEST),))
 NOTHING = VersionSet(())
 
+
+def between(low: str | None, high: str | None) -> VersionSet:
+    """Versions from `low` on and below `high`, both conda versions in PEP 440's words; None is no bound."""
+    return _interval(
+        _LOWEST if low is None else _edge(low, -1), _HIGHEST if high is None else _edge(high, -1)
+    )
+
+
 #: The conda spec of the empty set: no normalised version is below it.
 NO_VERSION = "<0dev0"
 
