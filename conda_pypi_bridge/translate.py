@@ -156,9 +156,8 @@ def requirements(
     Raises `Untranslatable` where a marker asks for something that is not known of the target.
     """
     environment = _environment(target)
-    return [
-        r for r in metadata.requires_dist if any(_holds(r, environment, e) for e in ("", *sorted(extras)))
-    ]
+    contexts = ("", *sorted(extras))
+    return [r for r in metadata.requires_dist if any(_holds(r, environment, e) for e in contexts)]
 
 
 def _required(candidates: Iterable[Requirement], environment: _Environment, extra: str) -> list[Requirement]:
@@ -206,16 +205,15 @@ def python_range(candidate: Candidate, target: Target) -> str:
 
 def _steady_pythons(metadata: CoreMetadata, target: Target, extra: str) -> VersionSet:
     """The Pythons around the target's for which the same requirements hold as for the target's."""
-    marked = [(r, str(r.marker)) for r in metadata.requires_dist if r.marker is not None]
-    sensitive = {marker: r for r, marker in marked if _PYTHON_VARIABLE.search(marker)}
+    sensitive = [r for r in metadata.requires_dist if r.marker and _PYTHON_VARIABLE.search(str(r.marker))]
     if not sensitive:
         return EVERYTHING
-    starts = _starts(sensitive, target)
+    starts = _starts({str(r.marker) for r in sensitive}, target)
     if starts is None:
         return version_set(SpecifierSet(f"=={target.python.public}"))
 
     def required(environment: _Environment) -> frozenset[object]:
-        found = _required(sensitive.values(), environment, extra)
+        found = _required(sensitive, environment, extra)
         return frozenset((r.name, frozenset(r.extras), r.specifier, r.url) for r in found)
 
     environment = _environment(target)
