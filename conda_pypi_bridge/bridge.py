@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from . import build, specs, translate
 from .closure import DEPTHS, ChannelWant, Closure, Edge, PageWant, Want, explain
-from .errors import BridgeError, Cancelled, SpecError, Unsatisfiable, WheelRefused
+from .errors import BridgeError, Cancelled, SpecError, Unsatisfiable, Untranslatable, WheelRefused
 from .index import Index
 from .model import (
     CHANNEL,
@@ -92,7 +93,7 @@ class Engine(Protocol):
         """Whether the package is built and in the engine's cache."""
         ...
 
-    def stage(self, record: PackageRecord, unpack: Callable[[Path], None]) -> None:
+    def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
         """Let `unpack` write the package to where the engine links it from."""
         ...
 
@@ -239,7 +240,7 @@ def _resolve(
     solved: set[str] | None = None
     for depth in DEPTHS:
         if failure is not None:
-            closure.require(Edge(project, translate.ANY) for project in engine.projects)
+            closure.require(Edge(project, SpecifierSet()) for project in engine.projects)
             closure.widen(depth)
         reporter.phase("Reading the package index")
         _answer(closure, engine, index)
@@ -288,9 +289,10 @@ def _metadata(wheel: Wheel, index: Index) -> CoreMetadata | BridgeError:
     """A wheel's metadata, or the reason why the wheel cannot be used (another version may do)."""
     try:
         metadata = translate.parse_core_metadata(index.metadata(wheel), wheel.filename)
-    except (translate.Untranslatable, WheelRefused) as error:
+    except (Untranslatable, WheelRefused) as error:
         return error
-    if (canonicalize_name(metadata.name), metadata.version) != (wheel.project, wheel.version):
+    project = ProjectName(canonicalize_name(metadata.name))
+    if (project, metadata.version) != (wheel.project, wheel.version):
         found = f"its metadata is of {metadata.name} {metadata.version}"
         return WheelRefused(wheel.filename, "metadata-agrees", found, member="METADATA")
     return metadata

@@ -72,7 +72,7 @@ def configure_install(made: argparse.ArgumentParser) -> None:
     )
     _teach(made, _INSTALL_EXAMPLES)
     made.add_argument(
-        "packages", metavar="SPEC", nargs="*", help='what to install: flask, "flask>=3", flask=3.1, "flask[async]"'
+        "packages", metavar="SPEC", nargs="*", help='flask, "flask>=3", flask=3.1, "flask[async]"'
     )
     _add_prefix(made)
     _add_channels(made)
@@ -253,9 +253,8 @@ def _conda_engine(args: argparse.Namespace) -> Engine:
 
     where = Path(context.target_prefix)
     if not (where / "conda-meta" / "history").is_file():
-        raise PrefixError(
-            str(where), "this is no conda environment", hint=f"Create it first: conda create -p {where} python"
-        )
+        hint = f"Create it first: conda create -p {where} python"
+        raise PrefixError(str(where), "this is no conda environment", hint=hint)
     prefix = read_prefix(where)
     return CondaEngine(prefix, names=_names(prefix))
 

@@ -223,7 +223,7 @@ class Closure:
         try:
             made = [self._record(candidate, "")] if base else []
             made += [self._record(candidate, extra) for extra in sorted(extras)]
-        except Untranslatable as error:
+        except (Untranslatable, NoFittingWheel) as error:
             self._refuse(wheel, error)
             return
         if wheel.yanked is not None:
@@ -280,9 +280,9 @@ class Closure:
         usable = [v for v, wheels in by_version.items() if any(self._permitted(edge, w) for w in wheels)]
         admitted = set(self._admitted(edge, usable))
         for version in sorted(admitted, reverse=True):
-            wheel = best_wheel([w for w in by_version[version] if self._permitted(edge, w)], self.target)
-            if wheel is not None:
-                yield wheel
+            best = best_wheel([w for w in by_version[version] if self._permitted(edge, w)], self.target)
+            if best is not None:
+                yield best
 
     def _permitted(self, edge: Edge, wheel: Wheel) -> bool:
         """Requires-Python holds (PEP 503), and a yanked file only when pinned (PEP 592)."""

@@ -37,9 +37,8 @@ class Terminal:
         if self._stream.isatty() and not self._quiet:
             from tqdm import tqdm
 
-            self._bar = tqdm(
-                total=size or None, unit="B", unit_scale=True, unit_divisor=1024, leave=False, file=self._stream
-            )
+            scale = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
+            self._bar = tqdm(total=size or None, leave=False, file=self._stream, **scale)
         else:
             self._say(f"  {_count(files, 'file')}, {human_size(size)}")
 
@@ -95,7 +94,8 @@ def summary(outcome: Outcome, seconds: float) -> str:
         clauses.append(f"{_count(len(removed), 'package')} removed")
     sentence = ", ".join(clauses)
     if outcome.dry_run:
-        parts.append(f"Dry run: {sentence.replace('installed', 'to install').replace('removed', 'to remove')}.")
+        sentence = sentence.replace("installed", "to install").replace("removed", "to remove")
+        parts.append(f"Dry run: {sentence}.")
     else:
         parts.append(f"Done in {seconds:.1f} s: {sentence}.")
     return "\n".join([*parts, f"Environment: {outcome.prefix}"])
@@ -127,8 +127,9 @@ def _origin(row: Row) -> str:
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    rows = [rows[0], tuple("-" * width for width in widths), *rows[1:]]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    ruled = [rows[0], tuple("-" * width for width in widths), *rows[1:]]
+    lines = ("  ".join(map(str.ljust, row, widths)) for row in ruled)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def human_size(size: float) -> str:

@@ -32,13 +32,12 @@ from conda.models.channel import Channel
 from conda.models.match_spec import MatchSpec
 from conda.models.records import PackageCacheRecord
 from conda.models.records import PackageRecord as CondaRecord
-from conda.models.version import VersionOrder
 from packaging.version import Version
 
 from ..errors import PrefixError, Unsatisfiable
 from ..model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
 from ..names import Names
-from ..prefix import Prefix, is_writable, prefix_lock, set_aside
+from ..prefix import Prefix, is_writable, native_markers, prefix_lock, set_aside
 from ..report import Reporter
 from ..tags import make_target
 from ..versions import conda_version
@@ -134,6 +133,7 @@ class CondaEngine:
             musl=virtual.get("__musl"),
             macos=virtual.get("__osx"),
             python_abi="python_abi" in self.installed,
+            markers=native_markers(context.subdir),
         )
 
     def _chosen_python(self, requests: Sequence[str]) -> Any:
@@ -249,7 +249,7 @@ class CondaEngine:
     def has(self, record: PackageRecord) -> bool:
         return any(_cached(Path(folder), record) for folder in context.pkgs_dirs)
 
-    def stage(self, record: PackageRecord, unpack: Callable[[Path], None]) -> None:
+    def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
         cache = PackageCacheData.first_writable()
         place = Path(cache.pkgs_dir) / record.dist
         if place.exists():  # left by something else: conda would take it for the package
@@ -338,4 +338,4 @@ def _sentence(error: Exception) -> str:
     return str(error).strip()
 
 
-__all__ = ["CondaEngine", "VersionOrder"]
+__all__ = ["CondaEngine"]

@@ -39,7 +39,7 @@ from ..model import (
     Target,
 )
 from ..names import Names
-from ..prefix import Prefix, append_history, is_writable, prefix_lock, set_aside
+from ..prefix import Prefix, append_history, is_writable, native_markers, prefix_lock, set_aside
 from ..report import Reporter
 from ..tags import make_target
 from ..versions import conda_spec, conda_version
@@ -73,6 +73,7 @@ class RattlerEngine:
         self._cache = cache / "pkgs"
         self._repodata = cache / "repodata"
         self._subdir = config.subdir or str(rattler.Subdir.current())
+        self._platforms = [rattler.Subdir(self._subdir), rattler.Subdir("noarch")]
         self._channels = [_channel(name, config) for name in channels]
         self.names = names
         self._virtual = [v.into_generic() for v in rattler.VirtualPackage.detect()]
@@ -158,6 +159,7 @@ class RattlerEngine:
             musl=virtual.get("__musl"),
             macos=virtual.get("__osx"),
             python_abi="python_abi" in self._state,
+            markers=native_markers(self._subdir),
         )
         return self._target
 
@@ -170,7 +172,7 @@ class RattlerEngine:
         if not self._channels:
             return ()
         query = rattler_gateway(self._repodata).query(
-            self._channels, [self._subdir, "noarch"], [name], recursive=False
+            self._channels, self._platforms, [name], recursive=False
         )
         found = (record for records in self._loop.run(query) for record in records)
         return [str(record.version) for record in found if self._runs(record)]
@@ -230,7 +232,7 @@ class RattlerEngine:
             sources=[_Overlay(overlay), *self._channels],
             specs=[rattler.MatchSpec(spec) for spec in specs],
             gateway=rattler_gateway(self._repodata),
-            platforms=[self._subdir, "noarch"],
+            platforms=self._platforms,
             locked_packages=list(locked),
             pinned_packages=pinned,
             virtual_packages=self._virtual,
@@ -296,7 +298,7 @@ class RattlerEngine:
     def has(self, record: PackageRecord) -> bool:
         return (self._cache / record.dist / "info" / "index.json").is_file()
 
-    def stage(self, record: PackageRecord, unpack: Callable[[Path], None]) -> None:
+    def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
         self._cache.mkdir(parents=True, exist_ok=True)
         with FileLock(self._cache / f".{record.dist}.bridge.lock"):
             if not self.has(record):
@@ -333,7 +335,7 @@ class RattlerEngine:
             cache_dir=self._cache,
             ignored_packages=foreign,
             platform=rattler.Subdir(self._subdir),
-            requested_specs=[rattler.MatchSpec(text)._match_spec for text in requested],  # type: ignore[misc]
+            requested_specs=[rattler.MatchSpec(text)._match_spec for text in requested],
             show_progress=False,
         )
         self._loop.run(install)

@@ -1,13 +1,14 @@
 """What is in a prefix, and which prefix is meant.
 
 Everything is read from files, so that an environment without conda in it and a plain virtual
-environment are seen as well as a conda one. Only `append_history` and `prune_empty` write.
+environment are seen as well as a conda one. Only `append_history`, `prune_empty` and `set_aside` write.
 """
 
 from .dists import files_of, prune_empty
 from .environment import Prefix, dist_mapping, read_prefix
+from .guard import prefix_lock, set_aside
 from .history import append_history, redact, requested_specs
-from .interpreter import PythonInPrefix
+from .interpreter import PythonInPrefix, native_markers
 from .locate import is_writable, locate, refuse_system_python
 
 __all__ = [
@@ -18,9 +19,12 @@ __all__ = [
     "files_of",
     "is_writable",
     "locate",
+    "native_markers",
+    "prefix_lock",
     "prune_empty",
     "read_prefix",
     "redact",
     "refuse_system_python",
     "requested_specs",
+    "set_aside",
 ]

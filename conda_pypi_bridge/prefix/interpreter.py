@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,3 +103,12 @@ def _pyvenv_cfg(file: Path) -> dict[str, str]:
     """PEP 405: lines of ``key = value``; `site` reads the keys without regard to case."""
     pairs = (line.partition("=") for line in file.read_text(encoding="utf-8").splitlines())
     return {key.strip().lower(): value.strip() for key, sign, value in pairs if sign}
+
+
+def native_markers(subdir: str) -> dict[str, str]:
+    """The PEP 508 variables that only this machine can tell, where it is of the target's platform."""
+    machine = {"x86_64": "64", "AMD64": "64", "arm64": "arm64", "i686": "32", "x86": "32"}
+    system = {"linux": "linux", "darwin": "osx", "win32": "win"}.get(sys.platform, sys.platform)
+    if subdir != f"{system}-{machine.get(platform.machine(), platform.machine())}":
+        return {}
+    return {"platform_release": platform.release(), "platform_version": platform.version()}

@@ -1,0 +1,65 @@
+"""Holding a prefix against other processes, and taking files out of it in a way that can be undone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..model import CHANNEL, InstalledDist
+from ..report import Reporter
+from .dists import files_of, prune_empty
+from .environment import Prefix
+
+
+@contextmanager
+def prefix_lock(prefix: Path, reporter: Reporter) -> Iterator[None]:
+    """Only one process of the bridge changes a prefix at a time; the others wait, and say so.
+
+    The lock lies outside of the prefix, so that a dry run leaves no trace there.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    folder = Path(tempfile.gettempdir()) / f"{CHANNEL}-locks-{user}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    name = hashlib.sha256(os.fsencode(prefix.resolve())).hexdigest()[:24]
+    lock = FileLock(folder / f"{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        reporter.phase("Waiting for another process that changes this environment")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def set_aside(prefix: Prefix, dists: Sequence[InstalledDist]) -> Iterator[None]:
+    """Move the files of pip-placed distributions away, for good unless the body fails."""
+    files = [file for dist in dists for file in files_of(prefix, dist)]
+    if not files:
+        yield
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{CHANNEL}-", dir=prefix.path))
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for number, file in enumerate(files):
+            file.replace(aside / str(number))
+            moved.append((file, aside / str(number)))
+        yield
+    except BaseException:
+        for file, place in moved:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            place.replace(file)
+        raise
+    else:
+        prune_empty(prefix, [file for file, _ in moved])
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
