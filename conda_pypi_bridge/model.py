@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NewType
 
 from packaging.requirements import Requirement
@@ -79,6 +80,11 @@ class Target:
     musl: tuple[int, int] | None = None
     macos: tuple[int, int] | None = None
     python_abi: bool = False
+
+    @cached_property
+    def ranks(self) -> Mapping[Tag, int]:
+        """The place of each accepted tag: 0 is the best."""
+        return {tag: rank for rank, tag in reversed(list(enumerate(self.tags)))}
 
 
 @dataclass(frozen=True, kw_only=True)

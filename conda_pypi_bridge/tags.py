@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from packaging import tags as pep425
 from packaging.tags import Tag
@@ -192,7 +191,7 @@ def best_wheel(wheels: Iterable[Wheel], target: Target) -> Wheel | None:
 
     Not yanked before yanked (PEP 592), then the better tag, then the higher build tag (PEP 427).
     """
-    ranks = _ranks(target.tags)
+    ranks = target.ranks
     fitting = [wheel for wheel in wheels if not wheel.tags.isdisjoint(ranks.keys())]
     if not fitting:
         return None
@@ -201,14 +200,6 @@ def best_wheel(wheels: Iterable[Wheel], target: Target) -> Wheel | None:
         return wheel.yanked is None, -min(ranks[tag] for tag in wheel.tags if tag in ranks), wheel.build
 
     return max(fitting, key=preference)
-
-
-@lru_cache(maxsize=8)
-def _ranks(tags: tuple[Tag, ...]) -> Mapping[Tag, int]:
-    ranks: dict[Tag, int] = {}
-    for rank, tag in enumerate(tags):
-        ranks.setdefault(tag, rank)
-    return ranks
 
 
 # -- what a wheel's tags demand ----------------------------------------------------------------------
@@ -249,7 +240,7 @@ def platform_constraints(tags: frozenset[Tag], target: Target) -> Demands:
 
 def _fitting(tags: frozenset[Tag], target: Target) -> list[Tag]:
     """The tags that the target accepts, best first."""
-    ranks = _ranks(target.tags)
+    ranks = target.ranks
     fitting = sorted((tag for tag in tags if tag in ranks), key=ranks.__getitem__)
     if fitting:
         return fitting

@@ -157,34 +157,41 @@ def requirements(
     """
     environment = _environment(target)
     contexts = ("", *sorted(extras))
-    return [r for r in metadata.requires_dist if any(_holds(r, environment, e) for e in contexts)]
+    return [r for r in metadata.requires_dist if any(_holds(_marker(r), environment, e) for e in contexts)]
 
 
 def _required(candidates: Iterable[Requirement], environment: _Environment, extra: str) -> list[Requirement]:
     """What a record requires: the project's own requirements, or those that an extra adds to them."""
-    return [
-        r for r in candidates if _holds(r, environment, extra) and not (extra and _holds(r, environment, ""))
-    ]
+    return [r for r in candidates if _adds(_marker(r), environment, extra)]
 
 
 def _environment(target: Target) -> _Environment:
     return tuple(sorted(target.markers.items()))
 
 
-def _holds(requirement: Requirement, environment: _Environment, extra: str) -> bool:
-    return requirement.marker is None or _truth(str(requirement.marker), environment, extra)
+def _marker(requirement: Requirement) -> str:
+    return str(requirement.marker or "")
+
+
+def _adds(marker: str, environment: _Environment, extra: str) -> bool:
+    return _holds(marker, environment, extra) and not (extra and _holds(marker, environment, ""))
 
 
 @lru_cache(maxsize=65536)
-def _truth(marker: str, environment: _Environment, extra: str) -> bool:
+def _holds(marker: str, environment: _Environment, extra: str) -> bool:
+    if not marker:
+        return True
     known = dict(environment)
     for variable in _NOT_COMPUTED:
         if variable in marker and not known.get(variable):
             raise Untranslatable(marker, f"{variable} of the target is not known")
     try:
-        return Marker(marker).evaluate({**known, "extra": extra})
+        return _parsed_marker(marker).evaluate({**known, "extra": extra})
     except (UndefinedComparison, UndefinedEnvironmentName) as error:
         raise Untranslatable(marker, f"the marker cannot be evaluated: {error}") from error
+
+
+_parsed_marker = lru_cache(maxsize=16384)(Marker)
 
 
 def python_range(candidate: Candidate, target: Target) -> str:
@@ -205,16 +212,19 @@ def python_range(candidate: Candidate, target: Target) -> str:
 
 def _steady_pythons(metadata: CoreMetadata, target: Target, extra: str) -> VersionSet:
     """The Pythons around the target's for which the same requirements hold as for the target's."""
-    sensitive = [r for r in metadata.requires_dist if r.marker and _PYTHON_VARIABLE.search(str(r.marker))]
+    sensitive = [
+        (marker, f"{r.name} {sorted(r.extras)} {r.specifier} {r.url}")
+        for r in metadata.requires_dist
+        if _PYTHON_VARIABLE.search(marker := _marker(r))
+    ]
     if not sensitive:
         return EVERYTHING
-    starts = _starts({str(r.marker) for r in sensitive}, target)
+    starts = _starts({marker for marker, _ in sensitive}, target)
     if starts is None:
         return version_set(SpecifierSet(f"=={target.python.public}"))
 
-    def required(environment: _Environment) -> frozenset[object]:
-        found = _required(sensitive, environment, extra)
-        return frozenset((r.name, frozenset(r.extras), r.specifier, r.url) for r in found)
+    def required(environment: _Environment) -> frozenset[str]:
+        return frozenset(what for marker, what in sensitive if _adds(marker, environment, extra))
 
     environment = _environment(target)
     wanted = required(environment)
