@@ -1,0 +1,172 @@
+"""Who may see which password: credentials are split off URLs once, and kept out of every message."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import re
+import threading
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+_log = logging.getLogger(__name__)
+
+_USERINFO = re.compile(r"(?<=://)[^/\s@'\"<>]*@")
+_QUERY = re.compile(r"(?<=[\w/])\?[^\s'\"<>]+")
+_HEADER = re.compile(r"(?i)((?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?(?:basic|bearer|digest)\s+)\S+")
+_STARS = "****"
+
+
+class Auth(NamedTuple):
+    """A user name and a password (or token)."""
+
+    user: str
+    password: str
+
+
+class _Scope(NamedTuple):
+    origin: tuple[str, str, int | None]
+    path: str
+    auth: Auth
+
+
+def split_credentials(url: str) -> tuple[str, Auth | None]:
+    """`url` without its user information, and that information (RFC 3986, section 3.2.1)."""
+    parts = urlsplit(url)
+    userinfo, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, None
+    user, _, password = userinfo.partition(":")
+    return urlunsplit(parts._replace(netloc=host)), Auth(unquote(user), unquote(password))
+
+
+def public_url(url: str) -> str:
+    """`url` as it may be shown: without user information, query and fragment, where tokens live."""
+    return urlunsplit(urlsplit(split_credentials(url)[0])._replace(query="", fragment=""))
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port: what credentials are bound to (RFC 6454)."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", port
+
+
+class Redactor:
+    """Takes everything that may be secret out of a text: known passwords, user information, queries.
+
+    Also a filter for `logging`, for the loggers of libraries that log URLs.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets: frozenset[str] = frozenset()
+        for secret in secrets:
+            self.learn(secret)
+
+    def learn(self, secret: str) -> None:
+        """From now on, `secret` is taken out wherever it stands, percent-encoded or not."""
+        # Short texts ("", "a", "pip") would blank out half of every message.
+        if len(secret) > 3:
+            # A new set each time: other threads may be reading the old one.
+            self._secrets = self._secrets | {secret, quote(secret, safe="")}
+
+    def __call__(self, text: str) -> str:
+        """`text` without secrets."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, _STARS)
+        text = _USERINFO.sub(f"{_STARS}@", text)
+        return _HEADER.sub(rf"\1{_STARS}", _QUERY.sub(f"?{_STARS}", text))
+
+    def finds(self, content: bytes) -> bool:
+        """Whether a known secret stands in `content`."""
+        return any(secret.encode() in content for secret in self._secrets)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Redact a record in place; part of the `logging` filter protocol."""
+        record.msg, record.args = self(record.getMessage()), None
+        return True
+
+
+class Credentials:
+    """The user names and passwords of indexes, each for its own origin only.
+
+    `keyring` allows looking into the `keyring` library, if it is installed.
+    """
+
+    def __init__(self, redact: Redactor, *, keyring: bool = True) -> None:
+        self._redact = redact
+        self._keyring = keyring
+        self._scopes: list[_Scope] = []
+        self._asked: dict[tuple[str, str], Auth | None] = {}
+        self._lock = threading.Lock()
+
+    def strip(self, url: str) -> str:
+        """`url` without credentials, which are remembered for everything below it on its host."""
+        clean, auth = split_credentials(url)
+        if auth:
+            self._redact.learn(auth.password)
+            if not auth.password:
+                # A user name alone is a token on some indexes, and asks for the keyring on others.
+                auth = self._from_keyring(clean, auth.user) or auth
+                self._redact.learn(auth.user)
+            self._add(clean, auth)
+        return clean
+
+    def find(self, url: str) -> Auth | None:
+        """What may be sent to `url`: of those of its origin, those with the longest common path."""
+        here, path = origin(url), urlsplit(url).path
+        known = [scope for scope in self._scopes if scope.origin == here]
+        if not known:
+            return None
+        return max(known, key=lambda scope: _common_folders(scope.path, path)).auth
+
+    def ask(self, url: str) -> Auth | None:
+        """What the keyring has for the host of a `url` that answered 401; remembered for that host."""
+        auth = self._from_keyring(url, None)
+        if auth:
+            with self._lock:
+                self._scopes = [scope for scope in self._scopes if scope.origin != origin(url)]
+            self._add(url, auth)
+        return auth
+
+    def _add(self, url: str, auth: Auth) -> None:
+        with self._lock:
+            self._scopes = [*self._scopes, _Scope(origin(url), urlsplit(url).path, auth)]
+
+    def _from_keyring(self, url: str, user: str | None) -> Auth | None:
+        if not self._keyring:
+            return None
+        service = urlsplit(url).netloc
+        with self._lock:
+            key = (service, user or "")
+            if key not in self._asked:
+                self._asked[key] = _keyring_lookup((url, service), user)
+            auth = self._asked[key]
+        if auth:
+            self._redact.learn(auth.password)
+        return auth
+
+
+def _keyring_lookup(services: Iterable[str], user: str | None) -> Auth | None:
+    """Ask by URL, then by host, as pip does. A keyring that is missing or locked has no answer."""
+    try:
+        keyring: Any = importlib.import_module("keyring")
+        for service in services:
+            found = keyring.get_credential(service, user)
+            if found:
+                return Auth(found.username, found.password)
+    except ImportError:
+        return None
+    except Exception as error:  # keyring backends raise whatever their service raises
+        _log.debug("keyring: %s", type(error).__name__)
+    return None
+
+
+def _common_folders(left: str, right: str) -> int:
+    count = 0
+    for a, b in zip(left.split("/"), right.split("/"), strict=False):
+        if a != b:
+            break
+        count += 1
+    return count

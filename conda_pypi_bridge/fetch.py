@@ -1,0 +1,377 @@
+"""HTTP for package indexes: one session, many threads, and no server that can hold us up or fill us up."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import email.utils
+import logging
+import random
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
+from requests.auth import HTTPBasicAuth
+from urllib3.util.ssl_ import create_urllib3_context
+
+from . import __version__
+from .config import IndexConfig
+from .credentials import Credentials, Redactor, public_url, split_credentials
+from .errors import ConfigError, IndexFailure
+
+T = TypeVar("T")
+
+#: Connections kept open to one host: as many as there are fetching threads.
+POOL = 16
+
+_CHUNK = 1 << 16
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+#: What a caller is to judge itself.
+ANSWERS = frozenset({200, 206, 304, 404, 410, 416})
+#: Besides 5xx: request timeout, too early, too many requests (RFC 9110, 8470, 6585).
+_TRY_AGAIN = frozenset({408, 425, 429})
+#: Loggers of libraries that log the URLs they fetch.
+_FOREIGN_LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a server may take from us; times in seconds, sizes in bytes.
+
+    A body read with a deadline must be complete within `body_seconds`; every body must bring `rate` bytes a
+    second, measured over `stall_seconds`. No further try begins once the tries took `patience`, or
+    the read timeout if longer. A Retry-After beyond `retry_after` is not waited for. The n-th pause between
+    tries is about `backoff` * 2**n.
+    """
+
+    redirects: int = 5
+    body_seconds: float = 30.0
+    stall_seconds: float = 10.0
+    rate: int = 1024
+    patience: float = 30.0
+    retry_after: float = 60.0
+    backoff: float = 0.25
+
+
+class TryAgain(Exception):
+    """A fault that may pass, after `delay` seconds where the server said so."""
+
+    def __init__(self, reason: str, delay: float | None = None) -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Answer:
+    """An open response. `url` is where it came from after redirects; the body can be read once."""
+
+    def __init__(self, response: requests.Response, url: str, limits: Limits) -> None:
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self.url = url
+        self._raw: Any = response.raw
+        self._limits = limits
+
+    def read(self, cap: int) -> bytes:
+        """The whole body, within the deadline. `IndexFailure` when it has more than `cap` bytes."""
+        return b"".join(self.chunks(cap, deadline=True))
+
+    def chunks(self, cap: int, *, deadline: bool = False) -> Iterator[bytes]:
+        """The body in pieces as they come. `IndexFailure` beyond `cap` bytes, or when it is too slow."""
+        pace = _Pace(self._limits, deadline)
+        total = 0
+        # read1 returns what one read of the socket brings. read would wait until the chunk is full, and a
+        # server that sends a byte a second would hold us for a day.
+        while chunk := self._raw.read1(_CHUNK):
+            total += len(chunk)
+            if total > cap:
+                raise IndexFailure(public_url(self.url), f"the answer is larger than {cap} bytes")
+            if reason := pace.fault(total):
+                raise IndexFailure(public_url(self.url), reason)
+            yield chunk
+
+
+class _Pace:
+    """Whether a transfer keeps up with the limits."""
+
+    def __init__(self, limits: Limits, deadline: bool) -> None:
+        self._limits = limits
+        self._window = time.monotonic()
+        self._end = self._window + limits.body_seconds if deadline else float("inf")
+        self._before = 0
+
+    def fault(self, total: int) -> str:
+        """Why to give up after `total` bytes, or nothing."""
+        now = time.monotonic()
+        if now > self._end:
+            return f"the answer was not complete after {self._limits.body_seconds:g} s"
+        elapsed = now - self._window
+        if elapsed >= self._limits.stall_seconds:
+            if total - self._before < self._limits.rate * elapsed:
+                return f"the answer came slower than {self._limits.rate} bytes a second"
+            self._window, self._before = now, total
+        return ""
+
+
+class Fetcher:
+    """Fetches over HTTP with retries, limits and credentials; safe to share between threads.
+
+    `requests` counts what was sent, by kind. `redact` cleans a text of the secrets known so far.
+    """
+
+    def __init__(self, config: IndexConfig, *, limits: Limits | None = None) -> None:
+        self._config = config
+        self._limits = limits or Limits()
+        self.redact = Redactor()
+        self.credentials = Credentials(self.redact, keyring=config.keyring)
+        for url in (*config.indexes, *config.find_links):
+            self.credentials.strip(url)
+        for proxy in config.proxies.values():
+            auth = split_credentials(proxy)[1]
+            self.redact.learn(auth.password if auth else "")
+        self.requests: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._opened: requests.Session | None = None
+
+    def fetch(
+        self,
+        url: str,
+        read: Callable[[Answer], T],
+        *,
+        kind: str,
+        headers: Callable[[], Mapping[str, str]] = dict,
+        accept: frozenset[int] = ANSWERS,
+        gained: Callable[[], int] = int,
+    ) -> T:
+        """What `read` makes of the answer to ``GET url``. It runs anew on every try.
+
+        `headers` gives the request headers of each try; `read` sees the statuses in `accept` only, and may
+        raise `TryAgain`. Any other status, and what stays broken after the configured retries, raises
+        `IndexFailure`. `kind` is what the requests are counted as. `gained` tells how far a transfer that
+        can be resumed has come: tries that brought it forward are not counted.
+        """
+        tries, spent, before = 0, 0.0, gained()
+        while True:
+            begun = time.monotonic()
+            try:
+                with self._open(url, kind, headers(), accept) as answer:
+                    return read(answer)
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                fault = self._judge(url, error)
+            except TryAgain as error:
+                fault = error
+            if gained() > before:
+                tries, spent, before = 0, 0.0, gained()
+            tries += 1
+            spent += time.monotonic() - begun
+            if tries > self._config.retries or spent > max(self._limits.patience, self._config.timeout):
+                raise self.failure(url, f"{fault} ({tries} tries)" if tries > 1 else str(fault))
+            pause = self._limits.backoff * 2 ** (tries - 1) * random.uniform(0.5, 1.5)
+            time.sleep(pause if fault.delay is None else fault.delay)
+
+    def failure(self, url: str, reason: str, hint: str = "") -> IndexFailure:
+        """The error to raise for `url`, free of secrets."""
+        return IndexFailure(public_url(url), self.redact(reason), hint=hint)
+
+    @contextlib.contextmanager
+    def _open(
+        self, url: str, kind: str, headers: Mapping[str, str], accept: frozenset[int]
+    ) -> Iterator[Answer]:
+        """The answer to one request, after redirects and, where asked for, authentication."""
+        response, url = self._follow(url, kind, headers)
+        if response.status_code == 401 and self.credentials.ask(url):
+            response.close()
+            response, url = self._follow(url, kind, headers)
+        try:
+            if response.status_code not in accept:
+                self._refuse(url, response)
+            yield Answer(response, url, self._limits)
+            _drain(response)
+        finally:
+            response.close()
+
+    def _follow(self, url: str, kind: str, headers: Mapping[str, str]) -> tuple[requests.Response, str]:
+        for _ in range(self._limits.redirects + 1):
+            response = self._send(url, kind, headers)
+            location = response.headers.get("Location")
+            if response.status_code not in _REDIRECTS or location is None:
+                return response, url
+            _drain(response)
+            response.close()
+            url = self._redirected(url, location)
+        raise self.failure(url, f"more than {self._limits.redirects} redirects")
+
+    def _redirected(self, url: str, location: str) -> str:
+        """Where a redirect leads, if we go there (no other scheme, no downgrade, no credentials in it)."""
+        target, _ = split_credentials(urljoin(url, location))
+        before, after = urlsplit(url).scheme, urlsplit(target).scheme
+        if after not in ("http", "https"):
+            raise self.failure(url, f"it redirects to a {after[:20]}: URL")
+        if (before, after) == ("https", "http"):
+            raise self.failure(url, f"it redirects from https to http ({public_url(target)})")
+        return target
+
+    def _send(self, url: str, kind: str, headers: Mapping[str, str]) -> requests.Response:
+        """One request, to this host alone: credentials are looked up for it, never carried over."""
+        auth = self.credentials.find(url)
+        session = self._session()
+        # Without credentials of ours, requests looks into netrc.
+        request = session.prepare_request(
+            requests.Request("GET", url, headers=dict(headers), auth=HTTPBasicAuth(*auth) if auth else None)
+        )
+        proxies = session.merge_environment_settings(url, {}, True, None, None)["proxies"]
+        with self._lock:
+            self.requests[kind] += 1
+        adapter = session.get_adapter(url)
+        # Not session.send: it would read the body of a redirect, however long.
+        return adapter.send(
+            request,
+            stream=True,
+            timeout=self._config.timeout,
+            verify=getattr(adapter, "verify", True),
+            proxies=proxies,
+        )
+
+    def _session(self) -> requests.Session:
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._new_session()
+            return self._opened
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.headers["User-Agent"] = f"conda-pypi-bridge/{__version__}"
+        session.proxies.update(self._config.proxies)
+        session.mount("http://", HTTPAdapter(POOL, POOL))
+        session.mount("https://", _TLSAdapter(_tls_context(self._config)))
+        for host in self._config.trusted_hosts:
+            session.mount(f"https://{host}", _TLSAdapter(_unchecked_context(self._config), verify=False))
+        for name in _FOREIGN_LOGGERS:
+            logging.getLogger(name).addFilter(self.redact)
+        return session
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+        for name in _FOREIGN_LOGGERS:
+            logging.getLogger(name).removeFilter(self.redact)
+
+    def _refuse(self, url: str, response: requests.Response) -> None:
+        """Raise what a status stands for."""
+        status = response.status_code
+        if status == 401:
+            known = "refuses the credentials" if self.credentials.find(url) else "asks for credentials"
+            raise self.failure(
+                url,
+                f"HTTP 401: {urlsplit(url).hostname} {known}",
+                "Give them in the index URL, in netrc or in the keyring.",
+            )
+        if status == 403:
+            raise self.failure(url, f"HTTP 403: {urlsplit(url).hostname} refuses access")
+        if status in _TRY_AGAIN or status >= 500:
+            delay = _retry_after(response.headers.get("Retry-After", ""))
+            if delay is not None and delay > self._limits.retry_after:
+                raise self.failure(url, f"HTTP {status}: it asks to come back in {delay:.0f} s")
+            raise TryAgain(f"HTTP {status}", delay)
+        raise self.failure(url, f"HTTP {status}")
+
+    def _judge(self, url: str, error: Exception) -> TryAgain:
+        """A fault of the connection: one that may pass is returned, any other raised."""
+        root = _root_cause(error)
+        if isinstance(root, ssl.SSLCertVerificationError):
+            raise self.failure(
+                url,
+                f"its certificate is not trusted ({root.verify_message})",
+                "Name your organisation's CA bundle in pip's `cert` setting or SSL_CERT_FILE.",
+            )
+        if isinstance(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
+            raise self.failure(url, f"TLS failed ({root})")
+        if isinstance(error, (ValueError, requests.exceptions.InvalidHeader)):
+            raise self.failure(url, "the URL is not valid")
+        if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
+            return TryAgain(f"no answer for {self._config.timeout:g} s")
+        return TryAgain(getattr(root, "strerror", None) or str(root) or type(root).__name__)
+
+
+class _TLSAdapter(HTTPAdapter):
+    """An adapter whose connections share one TLS context: reading a CA bundle takes 20 ms each time."""
+
+    def __init__(self, context: ssl.SSLContext, *, verify: bool = True) -> None:
+        self._context = context
+        self.verify = verify
+        super().__init__(POOL, POOL)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **options)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **options)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """The context holds the trust: keep `requests` from loading its own bundle on top."""
+        conn.cert_reqs = "CERT_REQUIRED" if self.verify else "CERT_NONE"
+
+
+def _tls_context(config: IndexConfig) -> ssl.SSLContext:
+    bundle = config.cert or DEFAULT_CA_BUNDLE_PATH
+    context = create_urllib3_context()
+    try:
+        if Path(bundle).is_dir():
+            context.load_verify_locations(capath=bundle)
+        else:
+            context.load_verify_locations(cafile=bundle)
+        if config.client_cert:
+            context.load_cert_chain(config.client_cert)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(f"cannot use the certificates in {config.client_cert or bundle}: {error}") from None
+    return context
+
+
+def _unchecked_context(config: IndexConfig) -> ssl.SSLContext:
+    """For hosts that the user trusts unseen. A context of its own: urllib3 changes the one it gets."""
+    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    context = create_urllib3_context(cert_reqs=ssl.CERT_NONE)
+    if config.client_cert:
+        context.load_cert_chain(config.client_cert)
+    return context
+
+
+def _drain(response: requests.Response) -> None:
+    """Take a short rest of the body, so that the connection can be used again."""
+    length = response.headers.get("Content-Length", "")
+    if length.isdigit() and int(length) < _CHUNK:
+        response.raw.read1(_CHUNK)
+
+
+def _retry_after(text: str) -> float | None:
+    """Seconds to wait (RFC 9110, section 10.2.3: a number, or a date)."""
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    now = dt.datetime.now(dt.timezone.utc)
+    return max(
+        0.0, (date if date.tzinfo else date.replace(tzinfo=dt.timezone.utc)).timestamp() - now.timestamp()
+    )
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    """The innermost exception: requests and urllib3 wrap them as `reason`, arguments or causes."""
+    for inner in (getattr(error, "reason", None), *reversed(error.args), error.__cause__):
+        if isinstance(inner, BaseException) and inner is not error:
+            return _root_cause(inner)
+    return error

@@ -1,0 +1,332 @@
+"""The package index: project pages, metadata and wheels, from whatever indexes the user configured."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import hashlib
+import logging
+import re
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from .config import IndexConfig
+from .credentials import origin, public_url
+from .errors import IndexFailure, OfflineError
+from .fetch import ANSWERS, Answer, Fetcher, Limits
+from .localindex import LocalIndexes, local_path, only
+from .model import ProjectName, ProjectPage, Wheel
+from .pages import project_page
+from .remotepages import RemotePages
+from .remotezip import BadWheel, NoRanges, local_metadata, remote_metadata
+from .store import Store, staged
+from .transfer import Transfer
+
+#: Bytes. The largest METADATA on public indexes have 2 MB.
+METADATA_CAP = 1 << 23
+
+#: Bytes, for a wheel whose page does not tell its size.
+WHEEL_CAP = 1 << 34
+
+#: A server that has no ``.metadata`` files may say so in more ways than 404.
+_NOT_OFFERED = frozenset({400, 403, 404, 405, 406, 410})
+
+_BLOCK = 1 << 20
+_log = logging.getLogger(__name__)
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Warns(Protocol):
+    """Receives sentences that the user should read."""
+
+    def warn(self, text: str) -> None: ...
+
+
+class Index:
+    """The indexes of `config`, as one. Its methods may be called from many threads at once.
+
+    The first index over the network that has a project owns it, and no other is asked; files of the user's
+    own ``file:`` indexes and --find-links places join what the owner has. `cache_dir` may be shared with
+    other processes. `offline` answers from there alone.
+    """
+
+    def __init__(
+        self,
+        config: IndexConfig,
+        cache_dir: Path,
+        *,
+        offline: bool = False,
+        reporter: Warns | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._config = config
+        self._offline = offline
+        self._reporter = reporter
+        self._fetcher = Fetcher(config, limits=limits)
+        self._store = Store(cache_dir / "store")
+        self._wheels = cache_dir / "wheels"
+        self._remote = RemotePages(self._fetcher, self._store, offline=offline)
+        self._local = LocalIndexes(config.indexes, config.find_links, self._store)
+        self._pages: _Once[ProjectName, ProjectPage | None] = _Once()
+        self._metadata: _Once[str, bytes] = _Once()
+        self._offers_metadata: _Once[tuple[str, str, int | None], bool] = _Once()
+
+    @property
+    def requests(self) -> Counter[str]:
+        """How many HTTP requests were sent, by kind: page, metadata, wheel."""
+        return self._fetcher.requests
+
+    def redact(self, text: str) -> str:
+        """`text` without the secrets that this index knows of."""
+        return self._fetcher.redact(text)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._fetcher.close()
+
+    def page(self, project: ProjectName) -> ProjectPage | None:
+        """What there is of `project`, or None where no index has it.
+
+        Raises `IndexFailure` when an index cannot be asked or gives no usable answer, which is never taken
+        for absence; `OfflineError` when the answer is in no cache.
+        """
+        return self._pages.get(project, lambda: self._find(project))
+
+    def metadata(self, wheel: Wheel) -> bytes:
+        """The METADATA file of `wheel`, without downloading the wheel where that can be avoided.
+
+        Raises `IndexFailure` or `OfflineError`.
+        """
+        return self._metadata.get(self._metadata_key(wheel), lambda: self._find_metadata(wheel))
+
+    def download(
+        self, wheel: Wheel, destination: Path, progress: Callable[[int], None] | None = None
+    ) -> Path:
+        """Bring `wheel` to the path `destination`, where it appears only once its sha256 is verified.
+
+        `progress` is called with numbers of bytes, negative ones when the server makes us start over. Raises
+        `IndexFailure`, also when the wheel's METADATA is not what the index said, or `OfflineError`.
+        """
+        progress = progress or _nothing
+        source = local_path(wheel.url) or self._downloaded(wheel)
+        if source.is_file():
+            self._copy(wheel, source, destination, progress)
+        elif self._offline:
+            raise OfflineError(wheel.filename)
+        else:
+            self._transfer(wheel, destination, progress)
+        self._check_promise(wheel, destination)
+        return destination
+
+    # Pages
+
+    def _find(self, project: ProjectName) -> ProjectPage | None:
+        pages = [*self._local.pages(project), *self._linked(project)]
+        owner = self._owner(project)
+        if owner:
+            pages.append(owner)
+        return _joined(pages)
+
+    def _owner(self, project: ProjectName) -> ProjectPage | None:
+        """The page of the first index over the network that has the project."""
+        for url in self._config.indexes:
+            if local_path(url) or (url == self._config.public_index and self._is_private(project)):
+                continue
+            page = self._remote.get(f"{url}{project}/", project)
+            if page is not None:
+                self._tell(project, page.warnings)
+                return project_page(page, project, public_url(url))
+        return None
+
+    def _linked(self, project: ProjectName) -> list[ProjectPage]:
+        """What the HTML pages that --find-links names have of the project."""
+        pages = []
+        for url in self._config.find_links:
+            if local_path(url) is None:
+                page = self._remote.get(url, None)
+                if page is None:
+                    raise IndexFailure(public_url(url), "HTTP 404 (this URL comes from find-links)")
+                own = only(page, project)
+                if own.files:
+                    pages.append(project_page(own, project, public_url(url)))
+        return pages
+
+    def _is_private(self, project: ProjectName) -> bool:
+        return any(fnmatch.fnmatchcase(project, pattern) for pattern in self._config.private_patterns)
+
+    def _tell(self, project: ProjectName, warnings: Sequence[str]) -> None:
+        for text in warnings:
+            _log.info("%s: %s", project, text)
+            if self._reporter:
+                self._reporter.warn(f"{project}: {text}")
+
+    # Metadata
+
+    def _metadata_key(self, wheel: Wheel) -> str:
+        """What an index said about a wheel is never taken for what another index says about it."""
+        said_by = wheel.metadata_sha256 or origin(wheel.url)
+        return f"metadata of {wheel.sha256} {said_by}"
+
+    def _find_metadata(self, wheel: Wheel) -> bytes:
+        key = self._metadata_key(wheel)
+        content = self._store.get(key)
+        if content is None:
+            try:
+                content = self._read_metadata(wheel)
+            except BadWheel as error:
+                raise IndexFailure(public_url(wheel.url), str(error)) from None
+            if fault := _identity_fault(content, wheel):
+                raise IndexFailure(public_url(wheel.url), fault)
+            self._store.put(key, content)
+        return content
+
+    def _read_metadata(self, wheel: Wheel) -> bytes:
+        """METADATA from the cheapest place that has it. Raises `BadWheel`."""
+        path = local_path(wheel.url) or self._downloaded(wheel)
+        if path.is_file():
+            return local_metadata(path, wheel, METADATA_CAP)
+        if self._offline:
+            raise OfflineError(f"the metadata of {wheel.filename}")
+        content = self._published(wheel)
+        if content is not None:
+            return content
+        try:
+            return remote_metadata(self._fetcher, wheel, METADATA_CAP)
+        except NoRanges:
+            self._transfer(wheel, path, _nothing)
+            return local_metadata(path, wheel, METADATA_CAP)
+
+    def _published(self, wheel: Wheel) -> bytes | None:
+        """The ``.metadata`` file beside the wheel (PEP 658), None where there is none.
+
+        Some indexes have it but do not announce it: it is tried once on each host.
+        """
+        if wheel.metadata_sha256 is not None:
+            return self._metadata_file(wheel)
+        tried: list[bytes | None] = []
+
+        def offers() -> bool:
+            tried.append(self._metadata_file(wheel))
+            return tried[0] is not None
+
+        if not self._offers_metadata.get(origin(wheel.url), offers):
+            return None
+        return tried[0] if tried else self._metadata_file(wheel)
+
+    def _metadata_file(self, wheel: Wheel) -> bytes | None:
+        parts = urlsplit(wheel.url)
+        url = parts._replace(path=f"{parts.path}.metadata").geturl()
+
+        def read(answer: Answer) -> bytes | None:
+            return answer.read(METADATA_CAP) if answer.status == 200 else None
+
+        content = self._fetcher.fetch(url, read, kind="metadata", accept=ANSWERS | _NOT_OFFERED)
+        if content is None:
+            return None
+        if not wheel.metadata_sha256:
+            # A server may answer 200 with a page that says "not found".
+            return content if _header(content, "Metadata-Version") else None
+        if hashlib.sha256(content).hexdigest() != wheel.metadata_sha256:
+            raise IndexFailure(public_url(url), "the sha256 is not the one that the index announces")
+        return content
+
+    # Wheels
+
+    def _downloaded(self, wheel: Wheel) -> Path:
+        """Where a wheel is kept that had to be downloaded for its metadata."""
+        return self._wheels / wheel.sha256 / wheel.filename
+
+    def _transfer(self, wheel: Wheel, destination: Path, progress: Callable[[int], None]) -> None:
+        with staged(destination) as file:
+            transfer = Transfer(wheel.url, file, size=wheel.size, cap=WHEEL_CAP, progress=progress)
+            _check_hash(wheel, transfer.run(self._fetcher))
+
+    def _copy(self, wheel: Wheel, source: Path, destination: Path, progress: Callable[[int], None]) -> None:
+        digest = hashlib.sha256()
+        with staged(destination) as file, source.open("rb") as original:
+            while block := original.read(_BLOCK):
+                digest.update(block)
+                file.write(block)
+                progress(len(block))
+            _check_hash(wheel, digest.hexdigest())
+
+    def _check_promise(self, wheel: Wheel, path: Path) -> None:
+        """The wheel must hold the METADATA that was resolved with; else both are forgotten."""
+        key = self._metadata_key(wheel)
+        promised = self._store.get(key)
+        if promised is None:
+            return
+        with contextlib.suppress(BadWheel):  # the builder says better what is wrong with it
+            if local_metadata(path, wheel, METADATA_CAP) != promised:
+                self._store.remove(key)
+                path.unlink()
+                raise IndexFailure(
+                    public_url(wheel.url), "the wheel's METADATA differs from the one that the index gave"
+                )
+
+
+class _Once(Generic[K, V]):
+    """Values made once for each key, however many threads ask; a failure is not kept."""
+
+    def __init__(self) -> None:
+        self._values: dict[K, V] = {}
+        self._locks: defaultdict[K, threading.Lock] = defaultdict(threading.Lock)
+        self._lock = threading.Lock()
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        with self._lock:
+            lock = self._locks[key]
+        with lock:
+            if key not in self._values:
+                self._values[key] = make()
+            return self._values[key]
+
+
+def _joined(pages: Sequence[ProjectPage]) -> ProjectPage | None:
+    """One page with the files of all; of files with one name, the first counts."""
+    if not pages:
+        return None
+    wheels = {wheel.filename: wheel for page in reversed(pages) for wheel in page.wheels}
+    return replace(
+        pages[-1],
+        wheels=tuple(wheels.values()),
+        sdists=tuple(dict.fromkeys(name for page in pages for name in page.sdists)),
+        refused={name: why for page in pages for name, why in page.refused.items() if name not in wheels},
+    )
+
+
+def _check_hash(wheel: Wheel, digest: str) -> None:
+    if digest != wheel.sha256:
+        raise IndexFailure(
+            public_url(wheel.url), f"its sha256 is {digest}, and the index says {wheel.sha256}"
+        )
+
+
+def _header(content: bytes, name: str) -> str:
+    """A header of a METADATA file: those come before the first empty line."""
+    head = re.split(rb"\r?\n\r?\n", content, maxsplit=1)[0]
+    found = re.search(rb"^%s[ \t]*:[ \t]*(.*?)[ \t]*\r?$" % name.encode(), head, re.MULTILINE | re.IGNORECASE)
+    return found[1].decode("utf-8", "replace") if found else ""
+
+
+def _identity_fault(content: bytes, wheel: Wheel) -> str:
+    """What is wrong with a METADATA that is to be that of `wheel`, or nothing."""
+    name, version = _header(content, "Name"), _header(content, "Version")
+    try:
+        same = str(canonicalize_name(name)) == wheel.project and Version(version) == wheel.version
+    except InvalidVersion:
+        same = False
+    return "" if same else f"its METADATA is that of {name[:80]!r} {version[:80]!r}"
+
+
+def _nothing(count: int) -> None:
+    """Takes progress that nobody watches."""

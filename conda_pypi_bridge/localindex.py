@@ -1,0 +1,99 @@
+"""Indexes on the user's own disk: ``file:`` indexes and --find-links folders, as pip reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+from packaging.utils import canonicalize_name
+
+from .model import ProjectName, ProjectPage
+from .pages import Listing, Page, decode_html, project_page
+from .store import Store
+
+_BLOCK = 1 << 20
+
+
+def local_path(place: str) -> Path | None:
+    """The path of a ``file:`` URL or of a plain path; None for the URL of something else."""
+    parts = urlsplit(place)
+    if parts.scheme == "file":
+        return Path(urllib.request.url2pathname(parts.path))
+    return None if parts.scheme in ("http", "https") else Path(place)
+
+
+class LocalIndexes:
+    """What simple indexes (a folder for each project) and --find-links places on the disk have.
+
+    A --find-links place is a folder of files, or an HTML file with links. Places that do not exist are
+    passed over, as pip does. `store` remembers the hashes of files that come without.
+    """
+
+    def __init__(self, indexes: Iterable[str], find_links: Iterable[str], store: Store) -> None:
+        self._indexes = [path for path in map(local_path, indexes) if path]
+        self._find_links = [path for path in map(local_path, find_links) if path]
+        self._store = store
+
+    def pages(self, project: ProjectName) -> list[ProjectPage]:
+        """What each place has of `project`, places without any of its files left out."""
+        found = [(index, _read(index / project)) for index in self._indexes]
+        found += [(place, _read(place, project)) for place in self._find_links]
+        return [self._page(page, place, project) for place, page in found if page and page.files]
+
+    def _page(self, page: Page, place: Path, project: ProjectName) -> ProjectPage:
+        files = tuple(self._with_hash(listing, page.base) for listing in page.files)
+        page = Page(files=files, base=page.base, warnings=page.warnings)
+        return project_page(page, project, place.absolute().as_uri(), local=True)
+
+    def _with_hash(self, listing: Listing, base: str) -> Listing:
+        """A file on this disk needs no hash from its page: it is what the user put there."""
+        path = local_path(urljoin(base, listing.url))
+        if listing.sha256 or path is None or not path.is_file():
+            return listing
+        status = path.stat()
+        key = f"sha256 of {path} {status.st_size} {status.st_mtime_ns}"
+        known = self._store.get(key)
+        digest = known.decode() if known else file_sha256(path)
+        if not known:
+            self._store.put(key, digest.encode())
+        return listing._replace(sha256=digest, size=status.st_size)
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read(place: Path, project: ProjectName | None = None) -> Page | None:
+    """The page at `place`; of a place of many projects, only the files of `project`."""
+    html = place / "index.html" if project is None and (place / "index.html").is_file() else place
+    if html.is_file():
+        page = decode_html(html.read_bytes(), html.absolute().as_uri())
+    elif place.is_dir():
+        files = sorted(file.absolute() for file in place.iterdir() if file.suffix == ".whl")
+        listings = [Listing(file.name, file.as_uri(), "", "", None, None, "", None) for file in files]
+        page = Page(files=tuple(listings), base=f"{place.absolute().as_uri()}/")
+    else:
+        return None
+    return only(page, project) if project else page
+
+
+def only(page: Page, project: ProjectName) -> Page:
+    """The files of `page`, a page with files of many projects, that are named like those of `project`."""
+    files = tuple(file for file in page.files if _is_named_like(file.filename, project))
+    return Page(files=files, base=page.base, warnings=page.warnings)
+
+
+def _is_named_like(filename: str, project: ProjectName) -> bool:
+    """Whether the file can be one of `project`: in a wheel's name the project ends at the first hyphen
+    (PEP 427), in an old sdist's name perhaps not."""
+    if filename.endswith(".whl"):
+        return str(canonicalize_name(filename.partition("-")[0])) == project
+    return str(canonicalize_name(filename)).startswith(f"{project}-")

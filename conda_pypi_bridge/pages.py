@@ -1,0 +1,312 @@
+"""What an index sends about one project, read into a `ProjectPage`: PEP 691 (JSON) and PEP 503 (HTML).
+
+Pure: bytes in, values out. Pages of 5000 files are met on everyday installs, so this is written for speed;
+the tests hold it against pypi-simple, whose import alone takes longer than reading the largest page.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urljoin, urlsplit
+
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+from .model import ProjectName, ProjectPage, Wheel
+
+JSON_TYPE = "application/vnd.pypi.simple.v1+json"
+HTML_TYPES = ("application/vnd.pypi.simple.v1+html", "text/html")
+
+#: JSON first; older indexes have HTML alone (PEP 691, "Version + Format Selection").
+ACCEPT = f"{JSON_TYPE}, {HTML_TYPES[0]};q=0.2, {HTML_TYPES[1]};q=0.01"
+
+#: The API that is read here: PEP 629, 700, 708, 740, 792.
+_MAJOR, _MINOR = 1, 4
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+#: Nothing that a path, a shell or a terminal could read as more than a name. `packaging` lets a build tag
+#: and the tags hold anything.
+_FILENAME = re.compile(r"[A-Za-z0-9][\w.!+-]*\.whl", re.ASCII)
+_SDISTS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
+_FILES = (".whl", *_SDISTS, ".egg", ".exe", ".msi", ".rpm", ".deb", ".dmg")
+
+
+class PageError(ValueError):
+    """A page that must not be used; ``str()`` is the reason."""
+
+
+class Listing(NamedTuple):
+    """One file as a page lists it, in wire values that are checked for their types alone.
+
+    `metadata` is the PEP 658 announcement: None where there is none, "" where it has no sha256.
+    """
+
+    filename: str
+    url: str
+    sha256: str
+    requires_python: str
+    yanked: str | None
+    size: int | None
+    upload_time: str
+    metadata: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A decoded page. `base` is what its relative URLs start from; `warnings` are sentences."""
+
+    files: tuple[Listing, ...]
+    base: str
+    warnings: tuple[str, ...] = ()
+
+
+def decode(body: bytes, content_type: str, url: str, project: ProjectName) -> Page:
+    """Decode the page that `url` answered when it was asked for `project`.
+
+    Raises `PageError` for anything that is not a usable page of that project.
+    """
+    kind, _, parameters = content_type.partition(";")
+    kind = kind.strip().lower()
+    if not body.strip():
+        raise PageError("the answer is empty")
+    if kind == JSON_TYPE:
+        return _decode_json(body, url, project)
+    if kind in HTML_TYPES:
+        charset = re.search(r"charset=\"?([\w-]+)", parameters, re.IGNORECASE)
+        return decode_html(body, url, charset[1] if charset else "utf-8")
+    raise PageError(f"the answer is of type {kind or 'unknown'!r}, not a package index page")
+
+
+def project_page(page: Page, project: ProjectName, index: str, *, local: bool = False) -> ProjectPage:
+    """Sort the files of `page` into wheels of `project`, sdists and refused ones.
+
+    `local` pages come from the user's own disk: only they may list files on it.
+    """
+    wheels: list[Wheel] = []
+    sdists: list[str] = []
+    refused: dict[str, str] = {}
+    for listing in page.files:
+        name = listing.filename
+        if name.endswith(_SDISTS):
+            sdists.append(name)
+            continue
+        try:
+            wheels.append(_wheel(listing, project, page.base, local))
+        except PageError as reason:
+            refused[name] = str(reason)
+    return ProjectPage(
+        project=project, index=index, wheels=tuple(wheels), sdists=tuple(sdists), refused=refused
+    )
+
+
+def parse_filename(filename: str, project: ProjectName) -> tuple[Any, ...]:
+    """Name, version, build and tags of a wheel of `project` (PEP 427), or `PageError`."""
+    if not filename.endswith(".whl"):
+        raise PageError("not a wheel")
+    if not _FILENAME.fullmatch(filename):
+        raise PageError("unsafe characters in the file name")
+    try:
+        parsed = parse_wheel_filename(filename)
+    except InvalidWheelFilename:
+        raise PageError("not a valid wheel file name") from None
+    if str(parsed[0]) != project:
+        raise PageError(f"a wheel of another project, {parsed[0]}")
+    return parsed
+
+
+def _wheel(listing: Listing, project: ProjectName, base: str, local: bool) -> Wheel:
+    """The wheel of one listing; `PageError` where a rule forbids it."""
+    _, version, build, tags = parse_filename(listing.filename, project)
+    if not _SHA256.fullmatch(listing.sha256):
+        raise PageError("the sha256 hash is malformed" if listing.sha256 else "no sha256 hash")
+    if listing.metadata and not _SHA256.fullmatch(listing.metadata):
+        raise PageError("the sha256 hash of its metadata is malformed")
+    return Wheel(
+        filename=listing.filename,
+        project=project,
+        version=version,
+        build=build,
+        tags=tags,
+        url=_absolute(listing.url, base, local),
+        sha256=listing.sha256.lower(),
+        size=listing.size,
+        requires_python=listing.requires_python,
+        yanked=listing.yanked,
+        upload_time=_time(listing.upload_time),
+        metadata_sha256=None if listing.metadata is None else listing.metadata.lower(),
+    )
+
+
+def _absolute(url: str, base: str, local: bool) -> str:
+    url = urljoin(base, url) if not url.startswith("https://") else url
+    url = url.partition("#")[0]
+    scheme, _, rest = url.partition("://")
+    if scheme == "file":
+        if not local:
+            raise PageError("a page from the network lists a file: URL")
+        return url
+    if scheme not in ("http", "https"):
+        raise PageError(f"its URL has the unsupported scheme {scheme[:20]!r}")
+    host, slash, path = rest.partition("/")
+    # The index's own credentials serve its files; a URL that ends up in records must hold none.
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _time(text: str) -> dt.datetime | None:
+    """PEP 700's upload time, in UTC. An index that writes another format does not tell the time."""
+    if not text:
+        return None
+    try:
+        time = dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=dt.timezone.utc)
+
+
+def _decode_json(body: bytes, url: str, project: ProjectName) -> Page:
+    try:
+        page = json.loads(body)
+    except (ValueError, RecursionError):
+        raise PageError("the answer is not valid JSON") from None
+    meta = _typed(page, "meta", dict, "the page") if isinstance(page, dict) else None
+    if meta is None:
+        raise PageError("the answer is not a project page (PEP 691)")
+    warnings = _check_version(_typed(meta, "api-version", str, "meta") or "")
+    name = _typed(page, "name", str, "the page") or ""
+    if str(canonicalize_name(name)) != project:
+        raise PageError(f"the page is that of another project, {name[:80]!r}")
+    status = _typed(page, "project-status", dict, "the page") or {}
+    warnings += _check_status(str(status.get("status", "active")), str(status.get("reason") or ""))
+    files = _typed(page, "files", list, "the page")
+    if files is None:
+        raise PageError("the page has no list of files (PEP 691)")
+    return Page(files=tuple(map(_json_listing, files)), base=url, warnings=warnings)
+
+
+def _json_listing(row: Any) -> Listing:
+    if not isinstance(row, dict):
+        raise PageError("malformed page: a file is not an object")
+    filename = _typed(row, "filename", str, "a file")
+    url = _typed(row, "url", str, "a file")
+    if not filename or not url:
+        raise PageError("malformed page: a file has no name or no URL")
+    hashes = _typed(row, "hashes", dict, filename) or {}
+    yanked = row.get("yanked")
+    if yanked is not None and not isinstance(yanked, (bool, str)):
+        raise PageError(f"malformed page: 'yanked' of {filename[:80]!r}")
+    size = row.get("size")
+    if size is not None and (type(size) is not int or size < 0):
+        raise PageError(f"malformed page: 'size' of {filename[:80]!r}")
+    return Listing(
+        filename,
+        url,
+        str(hashes.get("sha256") or ""),
+        _typed(row, "requires-python", str, filename) or "",
+        None if yanked is None or yanked is False else ("" if yanked is True else yanked),
+        size,
+        _typed(row, "upload-time", str, filename) or "",
+        _json_metadata(row, filename),
+    )
+
+
+def _json_metadata(row: Mapping[str, Any], filename: str) -> str | None:
+    """PEP 714: look at ``core-metadata``, and only where it is missing at ``dist-info-metadata``."""
+    value = row.get("core-metadata", row.get("dist-info-metadata"))
+    if value is None or value is False:
+        return None
+    if value is True:
+        return ""
+    if not isinstance(value, dict):
+        raise PageError(f"malformed page: 'core-metadata' of {filename[:80]!r}")
+    return str(value.get("sha256") or "")
+
+
+def _typed(row: Mapping[str, Any], key: str, kind: type, owner: str) -> Any:
+    """A value that is missing (None) or of the right type."""
+    value = row.get(key)
+    if value is not None and not isinstance(value, kind):
+        raise PageError(f"malformed page: {key!r} of {owner[:80]!r}")
+    return value
+
+
+def _check_version(text: str) -> tuple[str, ...]:
+    """PEP 629: a greater major version must stop the client, a greater minor one should warn."""
+    match = re.fullmatch(r"(\d{1,9})\.(\d{1,9})", text)
+    if not match:
+        raise PageError(f"the index gives no API version that can be read: {text[:20]!r}")
+    if int(match[1]) != _MAJOR:
+        raise PageError(f"the index speaks API version {text}, this client version {_MAJOR}")
+    newer = int(match[2]) > _MINOR
+    return (f"the index speaks API version {text}, newer than {_MAJOR}.{_MINOR}",) if newer else ()
+
+
+def _check_status(status: str, reason: str) -> tuple[str, ...]:
+    """PEP 792: files of a quarantined project must not be offered."""
+    because = f": {reason[:200]}" if reason else ""
+    if status == "quarantined":
+        raise PageError(f"the project is quarantined{because}")
+    return (f"the project is {status}{because}",) if status in ("archived", "deprecated") else ()
+
+
+def decode_html(body: bytes, url: str, charset: str = "utf-8") -> Page:
+    """Decode a PEP 503 page, or any HTML page with links to files (``--find-links``)."""
+    try:
+        text = body.decode(charset)
+    except (UnicodeDecodeError, LookupError):
+        raise PageError(f"the answer is not {charset} text") from None
+    parser = _Links()
+    parser.feed(text)
+    parser.close()
+    version = parser.meta.get("repository-version")
+    warnings = _check_version(version) if version is not None else ()
+    warnings += _check_status(
+        parser.meta.get("project-status", "active"), parser.meta.get("project-status-reason", "")
+    )
+    return Page(files=tuple(_html_listings(parser.links)), base=urljoin(url, parser.base), warnings=warnings)
+
+
+def _html_listings(links: Iterable[Mapping[str, str]]) -> Iterable[Listing]:
+    for link in links:
+        path, _, fragment = link["href"].partition("#")
+        # PEP 503: the anchor's text must be the last component of the URL; the URL is what gets fetched.
+        filename = unquote(urlsplit(path).path.rpartition("/")[2])
+        if not filename.endswith(_FILES):
+            continue
+        algorithm, _, digest = fragment.partition("&")[0].partition("=")
+        metadata = link.get("data-core-metadata", link.get("data-dist-info-metadata"))
+        yield Listing(
+            filename,
+            path,
+            digest if algorithm == "sha256" else "",
+            link.get("data-requires-python", ""),
+            link.get("data-yanked"),
+            None,
+            "",
+            None if metadata in (None, "false") else metadata.partition("sha256=")[2],
+        )
+
+
+class _Links(HTMLParser):
+    """The anchors, the ``<base>`` and the ``pypi:`` metadata (PEP 629, 792) of a page."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.links: list[Mapping[str, str]] = []
+        self.base = ""
+        self.meta: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("a", "base", "meta"):
+            return
+        values = {name: value or "" for name, value in attrs}
+        if tag == "a" and "href" in values:
+            self.links.append(values)
+        elif tag == "base" and not self.base:
+            self.base = values.get("href", "")
+        elif tag == "meta" and values.get("name", "").startswith("pypi:"):
+            self.meta.setdefault(values["name"][len("pypi:") :], values.get("content", ""))

@@ -1,0 +1,145 @@
+"""Project pages over the network, kept on disk and asked for again only if they changed (RFC 9111)."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import asdict, dataclass, replace
+
+from .credentials import public_url, split_credentials
+from .errors import OfflineError
+from .fetch import Answer, Fetcher
+from .model import ProjectName
+from .pages import ACCEPT, Page, PageError, decode, decode_html
+from .store import Store
+
+#: Bytes. The largest pages in practice, of 10,000 files, have 4 MB.
+PAGE_CAP = 1 << 25
+
+#: How often a page that makes no sense is asked for: a proxy may have cut it short.
+_TRIES = 3
+
+#: The longest that an index may have us not look for new releases, in seconds.
+_LONGEST_FRESH = 600
+
+_ABSENT = (404, 410)
+_USERINFO = re.compile(rb"(?<=://)[^/\s@'\"<>]*@")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An answer as the cache keeps it; times are seconds since the epoch, `fresh_for` is in seconds."""
+
+    status: int
+    url: str
+    content_type: str = ""
+    etag: str = ""
+    last_modified: str = ""
+    checked: float = 0.0
+    fresh_for: int = 0
+    body: bytes = b""
+
+    def to_bytes(self) -> bytes:
+        header = {key: value for key, value in asdict(self).items() if key != "body"}
+        return json.dumps(header).encode() + b"\n" + self.body
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Entry:
+        header, _, body = content.partition(b"\n")
+        return cls(**json.loads(header), body=body)
+
+    @property
+    def fresh(self) -> bool:
+        return 0 <= time.time() - self.checked < self.fresh_for
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """Headers that ask for the page only if it changed."""
+        headers = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in headers.items() if value}
+
+
+class RemotePages:
+    """Pages of indexes over the network. `offline` answers from the cache, however old."""
+
+    def __init__(self, fetcher: Fetcher, store: Store, *, offline: bool = False) -> None:
+        self._fetcher = fetcher
+        self._store = store
+        self._offline = offline
+
+    def get(self, url: str, project: ProjectName | None) -> Page | None:
+        """The page at `url`, None where the server has none.
+
+        It must be the page of `project`; None stands for an HTML page of many. Raises `IndexFailure` or,
+        offline, `OfflineError`.
+        """
+        key = f"page {split_credentials(url)[0]}"
+        cached = self._cached(key)
+        if self._offline and cached is None:
+            raise OfflineError(f"the index page {public_url(url)}")
+        reason = ""
+        for _ in range(_TRIES):
+            usable = cached is not None and (self._offline or cached.fresh)
+            entry = cached if cached is not None and usable else self._ask(url, cached)
+            try:
+                page = _decode(entry, project)
+            except PageError as error:
+                reason, cached = str(error), None
+                continue
+            if entry is not cached:
+                self._keep(key, entry)
+            return page
+        raise self._fetcher.failure(url, reason)
+
+    def _cached(self, key: str) -> Entry | None:
+        content = self._store.get(key)
+        return None if content is None else Entry.from_bytes(content)
+
+    def _keep(self, key: str, entry: Entry) -> None:
+        """Store an answer, unless the index forbids it or has written one of our secrets into it."""
+        if entry.fresh_for >= 0 and not self._fetcher.redact.finds(entry.body):
+            body = _USERINFO.sub(b"", entry.body) if b"@" in entry.body else entry.body
+            self._store.put(key, replace(entry, body=body).to_bytes())
+
+    def _ask(self, url: str, cached: Entry | None) -> Entry:
+        headers = {"Accept": ACCEPT, **(cached.conditions if cached else {})}
+
+        def read(answer: Answer) -> Entry:
+            fresh_for = _fresh_for(answer)
+            if answer.status == 304 and cached is not None:
+                return replace(cached, checked=time.time(), fresh_for=fresh_for)
+            if answer.status not in (200, *_ABSENT):
+                raise self._fetcher.failure(url, f"HTTP {answer.status}")
+            return Entry(
+                status=answer.status,
+                url=public_url(answer.url),
+                content_type=answer.headers.get("Content-Type", ""),
+                etag=answer.headers.get("ETag", ""),
+                last_modified=answer.headers.get("Last-Modified", ""),
+                checked=time.time(),
+                fresh_for=fresh_for,
+                body=answer.read(PAGE_CAP) if answer.status == 200 else b"",
+            )
+
+        return self._fetcher.fetch(url, read, kind="page", headers=lambda: headers)
+
+
+def _decode(entry: Entry, project: ProjectName | None) -> Page | None:
+    if entry.status in _ABSENT:
+        return None
+    if project is None:
+        return decode_html(entry.body, entry.url)
+    return decode(entry.body, entry.content_type, entry.url, project)
+
+
+def _fresh_for(answer: Answer) -> int:
+    """For how many seconds the answer may be used unasked; -1 where it must not be stored."""
+    control = answer.headers.get("Cache-Control", "").lower()
+    if "no-store" in control:
+        return -1
+    age = re.search(r"\bmax-age=(\d{1,9})", control)
+    if answer.status in _ABSENT or "no-cache" in control or not age:
+        return 0
+    passed = answer.headers.get("Age", "0")
+    return max(0, min(int(age[1]), _LONGEST_FRESH) - (int(passed) if passed.isdigit() else 0))

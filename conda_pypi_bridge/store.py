@@ -1,0 +1,70 @@
+"""A cache folder on disk: small files that are whole or absent, shared by any number of processes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+_HASH_SIZE = hashlib.sha256().digest_size
+
+
+class Store:
+    """Content by key under one folder.
+
+    Every file starts with the sha256 of the rest, so that what a power loss or a bad disk left behind reads
+    as absent; that costs less than an fsync for each of hundreds of small files. A folder that
+    cannot be written means no cache, not a failure. Files are readable by their owner only: pages
+    of private indexes are among them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str) -> Path:
+        """Where the content of `key` is, or would be."""
+        name = hashlib.sha256(key.encode()).hexdigest()
+        return self.folder / name[:2] / name[2:]
+
+    def get(self, key: str) -> bytes | None:
+        """The content stored under `key`, or None."""
+        try:
+            raw = self.path(key).read_bytes()
+        except OSError:
+            return None
+        content = raw[_HASH_SIZE:]
+        return content if hashlib.sha256(content).digest() == raw[:_HASH_SIZE] else None
+
+    def remove(self, key: str) -> None:
+        """Forget what is stored under `key`."""
+        with contextlib.suppress(OSError):
+            self.path(key).unlink()
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store `content` under `key`, replacing what was there in one step."""
+        with contextlib.suppress(OSError), staged(self.path(key)) as file:
+            file.write(hashlib.sha256(content).digest())
+            file.write(content)
+
+
+@contextlib.contextmanager
+def staged(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears at `path`, whole, when the block ends well, and not at all otherwise.
+
+    It is not flushed to the disk: whoever reads it later verifies its hash.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+    stage = Path(name)
+    try:
+        with os.fdopen(handle, "w+b") as file:
+            yield file
+        stage.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            stage.unlink()
+        raise
