@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.channels import SUBDIR, Content, index_channel, make_conda_package, make_python_package
-from tests.lab.condas import Conda, Home, Result, python_of, run, site_packages
+from tests.lab.condas import Changes, Conda, Home, Result, overlay, python_of, run, site_packages
 from tests.lab.pythons import Interpreter, interpreters
 from tests.lab.trees import diff, snapshot
 
@@ -129,7 +129,8 @@ def test_platform_package_lands_at_the_root_of_the_prefix(
 
 
 PLUGIN = """
-from conda.plugins import CondaSubcommand, hookimpl
+from conda.plugins import hookimpl
+from conda.plugins.types import CondaSubcommand
 
 @hookimpl
 def conda_subcommands():
@@ -200,6 +201,39 @@ def test_failing_command_shows_both_streams() -> None:
     code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"
     with pytest.raises(AssertionError, match=r"(?s)exit 3\nout\n.*err"):
         run([sys.executable, "-c", code], {})
+
+
+def test_no_index_is_reachable_unless_asked_for(home: Home, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "-d",
+        tmp_path,
+        "--no-deps",
+        "--retries=0",
+        "iniconfig",
+    ]
+    assert run(command, home.environment(), check=False).returncode == 1
+
+
+@pytest.mark.network
+def test_network_environment_reaches_the_index_of_the_machine(
+    home: Home, network_env: Changes, tmp_path: Path
+) -> None:
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "-d",
+        tmp_path,
+        "--no-deps",
+        "iniconfig",
+    ]
+    run(command, overlay(home.environment(), network_env))
+    assert list(tmp_path.glob("iniconfig-*.whl"))
 
 
 @pytest.mark.network

@@ -5,6 +5,8 @@ Plugins import ``conda``, so importing this module gives the vendored tree its o
 modules are loaded *as* ``conda.*``, and the few absolute imports of the vendored name lead to those
 same modules. Entry points of the group ``conda`` are found as in any conda, because
 `importlib.metadata` sees the distributions of the interpreter that runs this.
+
+conda-lock leaves out conda's shell scripts, so ``conda run`` and ``conda shell.posix hook`` fail here.
 """
 
 from __future__ import annotations
