@@ -203,36 +203,20 @@ def test_failing_command_shows_both_streams() -> None:
         run([sys.executable, "-c", code], {})
 
 
+PIP_DOWNLOAD = [sys.executable, "-m", "pip", "download", "--no-deps", "--retries=0", "iniconfig", "-d"]
+
+
 def test_no_index_is_reachable_unless_asked_for(home: Home, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "-d",
-        tmp_path,
-        "--no-deps",
-        "--retries=0",
-        "iniconfig",
-    ]
-    assert run(command, home.environment(), check=False).returncode == 1
+    done = run([*PIP_DOWNLOAD, tmp_path], home.environment(), check=False)
+    assert done.returncode == 1
+    assert "No matching distribution found for iniconfig" in done.stderr
 
 
 @pytest.mark.network
 def test_network_environment_reaches_the_index_of_the_machine(
     home: Home, network_env: Changes, tmp_path: Path
 ) -> None:
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "-d",
-        tmp_path,
-        "--no-deps",
-        "iniconfig",
-    ]
-    run(command, overlay(home.environment(), network_env))
+    run([*PIP_DOWNLOAD, tmp_path], overlay(home.environment(), network_env))
     assert list(tmp_path.glob("iniconfig-*.whl"))
 
 

@@ -36,6 +36,7 @@ RANKS = {
     "build": 23,
     "remotepages": 22,
     "remotezip": 22,
+    "transfer": 22,
     "wheelfile": 22,
     "fetch": 21,
     "localindex": 21,
