@@ -19,6 +19,9 @@ from typing import BinaryIO, NamedTuple
 
 CHUNK = 1 << 20
 
+#: The largest central directory, in bytes, that is read: it has to fit into memory.
+MAX_DIRECTORY = 64 << 20
+
 STORED, DEFLATED = 0, 8
 
 _ENCRYPTED, _DESCRIPTOR, _UTF8 = 0x0001, 0x0008, 0x0800
@@ -147,27 +150,30 @@ class Archive:
     def _find_directory(self) -> tuple[int, int, int]:
         """Number of entries, offset and size of the central directory, which must end the file."""
         at = self.size - _END.size
-        signature, disk, start_disk, here, count, size, start, comment = _END.unpack(
-            self._read(at, _END.size)
-        )
+        signature, *fields, comment = _END.unpack(self._read(at, _END.size))
         if signature != b"PK\5\6" or comment:
             raise BadArchive("end", "the archive is truncated, or something follows its end")
-        locator = (
-            self._read(at - _END64_LOCATOR.size, _END64_LOCATOR.size) if at > _END64_LOCATOR.size else b""
-        )
+        before = max(at - _END64_LOCATOR.size, 0)
+        locator = self._read(before, at - before)
         if locator.startswith(b"PK\6\7"):
-            (disk, start_disk, here, count, size, start), at = self._find_zip64(locator, at)
+            fields, at = self._find_zip64(locator, before, fields)
+        disk, start_disk, here, count, size, start = fields
         if disk or start_disk or here != count or start + size != at:
             raise BadArchive("end", "the archive's end does not point at its central directory")
+        if size > MAX_DIRECTORY:
+            raise BadArchive("bounded-size", f"the central directory has {size} bytes")
         return count, start, size
 
-    def _find_zip64(self, locator: bytes, end: int) -> tuple[list[int], int]:
+    def _find_zip64(self, locator: bytes, end: int, short: list[int]) -> tuple[list[int], int]:
+        """The fields of the ZIP64 end record and its offset; `short` are those of the ordinary one."""
         _, disk, at, disks = _END64_LOCATOR.unpack(locator)
         if disk or disks > 1 or at != end - _END64.size:
             raise BadArchive("end", "the ZIP64 locator does not point at the ZIP64 end record")
         signature, length, _, _, *fields = _END64.unpack(self._read(at, _END64.size))
         if signature != b"PK\6\6" or length != _END64.size - 12:
             raise BadArchive("end", "the ZIP64 end record is malformed")
+        if any(told not in (true, 0xFFFF, _IN_ZIP64) for told, true in zip(short, fields, strict=True)):
+            raise BadArchive("end", "the two end records disagree")
         return fields, at
 
     def _check_local(self, central: _Header, mode: int, offset: int) -> tuple[Entry, int]:
@@ -180,11 +186,15 @@ class Archive:
         variable = self._read(offset + _LOCAL.size, name_length + extra_length)
         extra = _extra_fields(variable[name_length:], central.name)
         if flags & _DESCRIPTOR:
-            truth = (central.crc, central.compressed_size, central.size)
-            if all(
-                told in (0, _IN_ZIP64, true) for told, true in zip((crc, packed, size), truth, strict=True)
-            ):
-                crc, packed, size = truth  # the data descriptor, checked below, tells them
+            # zeros, or the truth: the data descriptor, checked below, tells it
+            crc, packed, size = (
+                true if told in (0, _IN_ZIP64) else told
+                for told, true in (
+                    (crc, central.crc),
+                    (packed, central.compressed_size),
+                    (size, central.size),
+                )
+            )
         else:
             size, packed = _zip64_values(extra, (size, packed), central.name)
         local = _Header(variable[:name_length], flags, method, crc, packed, size)
@@ -207,7 +217,7 @@ class Archive:
 
     def _descriptor_length(self, central: _Header, at: int, *, zip64: bool) -> int:
         """Length in bytes of the data descriptor at `at`; its signature is optional (APPNOTE 4.3.9.3)."""
-        sizes = "<L2Q" if zip64 else "<3L"
+        sizes = "<L2Q" if zip64 or max(central.compressed_size, central.size) > _IN_ZIP64 else "<3L"
         values = struct.pack(sizes, central.crc, central.compressed_size, central.size)
         for descriptor in (b"PK\7\x08" + values, values):
             if at + len(descriptor) <= self.size and self._read(at, len(descriptor)) == descriptor:
@@ -220,9 +230,7 @@ def _central_header(directory: bytes, at: int) -> tuple[_Header, int, int, int]:
     if len(directory) < at + _CENTRAL.size:
         raise BadArchive("directory", "the central directory is truncated")
     signature, *_, external, offset = fields = _CENTRAL.unpack_from(directory, at)
-    _, _, _, flags, method, _, _, crc, packed, size, name_length, extra_length, comment_length, disk = fields[
-        :14
-    ]
+    flags, method, _, _, crc, packed, size, name_length, extra_length, comment_length, disk = fields[3:14]
     end = at + _CENTRAL.size + name_length + extra_length
     if signature != b"PK\1\2" or end > len(directory) or comment_length:
         raise BadArchive("directory", "the central directory is damaged or holds comments")

@@ -276,8 +276,8 @@ def _check_digest(file: BinaryIO, expected: Wheel) -> None:
     digest = hashlib.sha256()
     while piece := file.read(CHUNK):
         digest.update(piece)
-    if digest.hexdigest() != expected.sha256:
-        raise WheelRefused(expected.filename, "wheel-hash", "the file's sha256 is not the one promised")
+    if digest.hexdigest() != expected.sha256 or expected.size not in (None, file.tell()):
+        raise WheelRefused(expected.filename, "wheel-hash", "not the sha256 and size that the index gives")
 
 
 def _names(wheel: WheelFile) -> Iterator[str]:
