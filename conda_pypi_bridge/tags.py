@@ -261,11 +261,11 @@ def _pythons(tag: Tag, implementation: str) -> VersionSet:
         return NOTHING
     major = int(match["major"])
     if not match["minor"]:
-        return between(f"{major}", None) if major > 2 else between(None, f"{major + 1}dev0")
+        return between(f"{major}", None) if major > 2 else between(None, f"{major + 1}")
     minor = int(match["minor"])
     low = f"{major}.{minor}dev0"
     if match["name"] == "py" or tag.abi in ("abi3", "abi3t"):
-        return between(low, f"{major + 1}dev0" if major == 2 else None)
+        return between(low, f"{major + 1}" if major == 2 else None)
     return between(low, f"{major}.{minor + 1}dev0")
 
 
