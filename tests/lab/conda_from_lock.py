@@ -63,6 +63,13 @@ def _folders(package: str) -> list[str]:
 # At import, not in `main`: worker processes that conda spawns import this file and unpickle ``conda``.
 sys.meta_path.insert(0, VendoredConda())
 
+if sys.version_info >= (3, 13):
+    # conda 24.7.1 takes logging's module lock through two functions that Python 3.13 removed.
+    import logging
+
+    logging._acquireLock = logging._lock.acquire  # type: ignore[attr-defined]
+    logging._releaseLock = logging._lock.release  # type: ignore[attr-defined]
+
 
 def main() -> int:
     """Run ``conda`` with this process's arguments; returns its exit status."""
