@@ -27,7 +27,10 @@ def index() -> Iterator[IndexServer]:
             "moo",
             "2.0",
             requires=["Herd>=1,<3", "barn; python_version < '3'", "milk[cold]~=1.1"],
-            files={"moo/__init__.py": "import herd\ndef main():\n    print('moo 2.0')\n", "moo/data.txt": "x"},
+            files={
+                "moo/__init__.py": "import herd\ndef main():\n    print('moo 2.0')\n",
+                "moo/data.txt": "x",
+            },
             entry_points={"moo": "moo:main"},
             extras={"fast": ["turbo"]},
         )
@@ -154,13 +157,14 @@ def test_a_request_that_is_satisfied_already_does_nothing_and_asks_no_index(
 
 def test_dry_run_changes_no_file_of_prefix_and_package_cache(door: Door) -> None:
     home = door.conda.home
-    door.install("turbo")  # so that folders and caches of channels are there
-    prefix, packages = snapshot(door.prefix), snapshot(home.pkgs)
+    door.install("turbo")  # so that folders are there
+    # conda keeps what it has read of channels in the folder `cache` of its package cache
+    prefix, packages = snapshot(door.prefix), snapshot(home.pkgs, ignore=["cache"])
     cached = snapshot(home.path / ".cache" / "conda-pypi-bridge" / "pkgs")
     result = door.install("--dry-run", "moo")
     assert "moo" in result.stdout
     assert not diff(prefix, snapshot(door.prefix))
-    assert not diff(packages, snapshot(home.pkgs))
+    assert not diff(packages, snapshot(home.pkgs, ignore=["cache"]))
     assert not diff(cached, snapshot(home.path / ".cache" / "conda-pypi-bridge" / "pkgs"))
 
 
@@ -211,9 +215,7 @@ def test_a_binary_wheel_is_a_package_of_its_platform(
     door: Door, index: IndexServer, pythons: list[Interpreter]
 ) -> None:
     abi = pythons[0].abi
-    index.add(
-        "fast", "1.0", tags=f"{abi}-{abi}-{PLATFORM}", files={"fast.py": "", "_fast.so": b"\x7fELF"}
-    )
+    index.add("fast", "1.0", tags=f"{abi}-{abi}-{PLATFORM}", files={"fast.py": "", "_fast.so": b"\x7fELF"})
     document = door.install("fast", "--json").json()
     (row,) = document["actions"]["LINK"]
     assert row["platform"] == "linux-64"
@@ -247,7 +249,11 @@ def test_a_name_that_exists_nowhere(door: Door) -> None:
 @pytest.mark.usefixtures("untouched")
 def test_a_project_that_has_only_an_sdist(door: Door, index: IndexServer) -> None:
     index.pages["sourced"] = [
-        {"filename": "sourced-1.0.tar.gz", "url": "../../files/sourced-1.0.tar.gz", "hashes": {"sha256": "0" * 64}}
+        {
+            "filename": "sourced-1.0.tar.gz",
+            "url": "../../files/sourced-1.0.tar.gz",
+            "hashes": {"sha256": "0" * 64},
+        }
     ]
     message = door.refused("sourced")
     assert "sourced: the index has only source distributions (sourced-1.0.tar.gz)" in message

@@ -56,8 +56,8 @@ class BridgeChannel(Channel):  # type: ignore[misc]
     conda would write the name's full address, which is a public host where anyone may register it.
     """
 
-    def __init__(self, subdir: str = "") -> None:
-        super().__init__(name=CHANNEL, platform=subdir or None)
+    def __init__(self, *, subdir: str) -> None:
+        super().__init__(name=CHANNEL, platform=subdir)
 
     @property
     def canonical_name(self) -> str:
@@ -120,10 +120,7 @@ class CondaEngine:
             version, implementation = Version(record.version), "cpython"
             free_threaded = record.build.endswith("t")
         self._python = version
-        virtual = {
-            record.name: _pair(record.version)
-            for record in context.plugin_manager.get_virtual_package_records()
-        }
+        virtual = {name: _pair(version) for name, version in _virtual_packages().items()}
         return make_target(
             version,
             context.subdir,
@@ -163,7 +160,7 @@ class CondaEngine:
     def solve(self, requests: Sequence[str], overlay: Sequence[PackageRecord], *, deps: bool) -> Plan:
         self._packages = {package.dist: package for package in overlay}
         deps_modifier = DepsModifier.NOT_SET if deps else DepsModifier.NO_DEPS
-        with _written(overlay) as channel:
+        with _written(overlay, deps=deps) as channel:
             failure: Exception | None = None
             for update in (UpdateModifier.FREEZE_INSTALLED, UpdateModifier.UPDATE_SPECS):
                 solver = self._backend()(
@@ -258,7 +255,7 @@ class CondaEngine:
         fields = _conda_record(record).dump()
         cache.insert(
             PackageCacheRecord(
-                **{**fields, "channel": BridgeChannel(record.subdir)},
+                **{**fields, "channel": BridgeChannel(subdir=record.subdir)},
                 package_tarball_full_path=str(place) + ".conda",
                 extracted_package_dir=str(place),
             )
@@ -281,7 +278,11 @@ def _conda_record(package: PackageRecord) -> Any:
     """Our record as conda's, under the bridge's channel."""
     fields = package.index_json()
     return CondaRecord(
-        **fields, channel=BridgeChannel(package.subdir), url=package.url, fn=package.fn, size=package.size
+        **fields,
+        channel=BridgeChannel(subdir=package.subdir),
+        url=package.url,
+        fn=package.fn,
+        size=package.size,
     )
 
 
@@ -291,12 +292,16 @@ def _cached(folder: Path, record: PackageRecord) -> bool:
 
 
 @contextmanager
-def _written(overlay: Sequence[PackageRecord]) -> Iterator[Channel]:
-    """The overlay as a channel on disk, as every solver backend reads it."""
+def _written(overlay: Sequence[PackageRecord], *, deps: bool) -> Iterator[Channel]:
+    """The overlay as a channel on disk, as every solver backend reads it.
+
+    Without `deps` the records depend on nothing for the solve: even a backend that is told to leave
+    dependencies alone wants to find them.
+    """
     with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as folder:
         root = Path(folder) / CHANNEL
         for subdir in {*context.subdirs, "noarch"}:
-            entries = {p.fn: _entry(p) for p in overlay if p.subdir == subdir}
+            entries = {p.fn: _entry(p, deps=deps) for p in overlay if p.subdir == subdir}
             document = {
                 "info": {"subdir": subdir},
                 "packages": {},
@@ -312,8 +317,9 @@ def _written(overlay: Sequence[PackageRecord]) -> Iterator[Channel]:
             _forget(channel)
 
 
-def _entry(package: PackageRecord) -> dict[str, Any]:
-    return {**package.index_json(), "size": package.size}
+def _entry(package: PackageRecord, *, deps: bool) -> dict[str, Any]:
+    entry = {**package.index_json(), "size": package.size}
+    return entry if deps else {**entry, "depends": []}
 
 
 def _forget(channel: Channel) -> None:
@@ -328,9 +334,18 @@ def _forget(channel: Channel) -> None:
                     file.unlink(missing_ok=True)
 
 
+def _virtual_packages() -> dict[str, str]:
+    """What conda tells of this machine: ``__glibc`` and its version, and so on."""
+    manager = context.plugin_manager
+    if hasattr(manager, "get_virtual_package_records"):  # conda 25 and later
+        return {record.name: record.version for record in manager.get_virtual_package_records()}
+    return {f"__{package.name}": package.version or "0" for package in manager.get_virtual_packages()}
+
+
 def _pair(version: str) -> tuple[int, int]:
-    parts = [*version.split("."), "0"]
-    return int(parts[0]), int(parts[1])
+    """``2.36`` -> ``(2, 36)``; of what is no such version, zeros."""
+    major, minor = [*version.split("."), "0"][:2]
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
 
 
 def _sentence(error: Exception) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -22,7 +23,7 @@ import rattler
 from filelock import FileLock
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from rattler.exceptions import GatewayError, SolverError
+from rattler.exceptions import GatewayError, InstallerError, SolverError
 
 from .. import __version__
 from ..condarc import CondaConfig
@@ -48,6 +49,9 @@ _T = TypeVar("_T")
 
 #: Channel names of records that stand for what no channel offers. They are never fetched.
 _PIP, _VENV = "pip", "venv"
+
+#: rattler marks a prefix as something that backups may leave out; that is not for us to say.
+_CACHE_TAG = "CACHEDIR.TAG"
 
 
 class RattlerEngine:
@@ -306,15 +310,12 @@ class RattlerEngine:
 
     def link(self, plan: Plan) -> None:
         """Install the final state; go back to the one before if that fails."""
-        (self.path / "conda-meta").mkdir(exist_ok=True)
-        self._adopt()
         replaced = [self._pip[CondaName(row.name)] for row in plan.unlink if row.name in self._pip]
-        before = [record for name, record in self._state.items() if name not in self._pip]
-        with set_aside(self._prefix, replaced):
+        with self._adopted(), set_aside(self._prefix, replaced):
             try:
                 self._install(self._final)
             except BaseException:
-                self._install(before)
+                self._install([*self._state.values()])
                 raise
         append_history(
             self.path,
@@ -327,29 +328,43 @@ class RattlerEngine:
         )
 
     def _install(self, records: Sequence[rattler.RepoDataRecord]) -> None:
-        foreign = {r.name.normalized for r in records if r.channel in (_PIP, _VENV)}
         requested = [*self._prefix.requested.values(), *self._requests]
         install = rattler.install(
-            [record for record in records if record.name.normalized not in foreign],
+            list(records),
             self.path,
             cache_dir=self._cache,
-            ignored_packages=foreign,
+            ignored_packages={r.name.normalized for r in records if r.channel in (_PIP, _VENV)},
             platform=rattler.Subdir(self._subdir),
             requested_specs=[rattler.MatchSpec(text)._match_spec for text in requested],
             show_progress=False,
         )
-        self._loop.run(install)
+        try:
+            self._loop.run(install)
+        except InstallerError as error:
+            raise PrefixError(str(self.path), f"linking failed: {_first_lines(str(error))}") from error
 
-    def _adopt(self) -> None:
+    @contextmanager
+    def _adopted(self) -> Iterator[None]:
         """Give a virtual environment the record of its interpreter, so that conda knows its version."""
-        python = self._prefix.python
-        if python is None or not python.is_venv:
-            return
-        record = _venv_python(python.version, self._subdir)
-        for old in (self.path / "conda-meta").glob("python-*-venv.json"):
-            old.unlink()
-        path = self.path / "conda-meta" / f"python-{python.version}-venv.json"
-        path.write_text(json.dumps(record, indent=2), "utf-8")
+        folder, python = self.path / "conda-meta", self._prefix.python
+        existed, tagged = folder.exists(), (self.path / _CACHE_TAG).exists()
+        folder.mkdir(exist_ok=True)
+        if python is not None and python.is_venv:
+            for old in folder.glob(f"python-*-{_VENV}.json"):
+                old.unlink()
+            record = _venv_python(python.version, self._subdir)
+            (folder / f"python-{python.version}-{_VENV}.json").write_text(
+                json.dumps(record, indent=2), "utf-8"
+            )
+        try:
+            yield
+        except BaseException:
+            if not existed:
+                shutil.rmtree(folder)
+            raise
+        finally:
+            if not tagged:
+                (self.path / _CACHE_TAG).unlink(missing_ok=True)
 
 
 class _Overlay:
@@ -539,8 +554,9 @@ def _priorities(setting: str) -> Sequence[rattler.ChannelPriority]:
 
 
 def _pair(version: str) -> tuple[int, int]:
-    parts = [*version.split("."), "0"]
-    return int(parts[0]), int(parts[1])
+    """``2.36`` -> ``(2, 36)``; of what is no such version, zeros."""
+    major, minor = [*version.split("."), "0"][:2]
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
 
 
 def _first_lines(text: str, limit: int = 12) -> str:
