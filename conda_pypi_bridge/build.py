@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import os
+import posixpath
 import re
 import shutil
 import sys
@@ -78,7 +79,7 @@ def unpack(
         raise ValueError(f"{record.dist} is a metapackage: it has no wheel to unpack")
     url = _public_url(source_url or record.wheel.url)
     with open_wheel(wheel_path, record.wheel, allow_hooks=allow_hooks) as wheel:
-        members = _chosen_members(wheel, _headers_folder(wheel, record, python))
+        members = _chosen_members(wheel, _headers_folder(record, python))
         with _staged(destination) as stage:
             files = _write_members(wheel, members, stage)
             files += _write_installer_files(wheel, record, files, stage, url)
@@ -188,10 +189,10 @@ def _is_installed(wheel: WheelFile, member: Member) -> bool:
     return not (name.endswith(".pyc") and folder.rpartition("/")[2] == "__pycache__")
 
 
-def _headers_folder(wheel: WheelFile, record: PackageRecord, python: str) -> str:
-    """Where pip puts C headers: sysconfig's ``include`` path plus the project's name."""
+def _headers_folder(record: PackageRecord, python: str) -> str:
+    """Where C headers go: sysconfig's ``include`` path plus the project's name, as pip has it."""
     include = "Include" if record.subdir.startswith("win-") else f"include/python{python}"
-    return f"{include}/{wheel.metadata['Name']}"
+    return f"{include}/{record.project}"
 
 
 def _write_members(wheel: WheelFile, members: Mapping[str, Member], stage: Path) -> list[_File]:
@@ -257,18 +258,16 @@ def _write_installer_files(
 
 def _record_rows(files: list[_File], wheel: WheelFile, *, windows: bool) -> Iterator[tuple[str, str, str]]:
     """RECORD's rows: paths relative to site-packages, no hash for what linking still changes."""
-    up, scripts = ("../..", "Scripts") if windows else ("../../..", "bin")
+    site, scripts = ("Lib/site-packages", "Scripts") if windows else ("lib/pythonX.Y/site-packages", "bin")
     for file in files:
         root, _, path = file.path.partition("/")
-        if root == SCRIPTS:
-            path = f"{up}/{scripts}/{path}"
-        elif root != SITE_PACKAGES:
-            path = f"{up}/{file.path}"
+        place = {SITE_PACKAGES: f"{site}/{path}", SCRIPTS: f"{scripts}/{path}"}.get(root, file.path)
         digest = base64.urlsafe_b64encode(bytes.fromhex(file.digest.sha256)).rstrip(b"=").decode()
-        yield (path, "", "") if file.rewritten else (path, f"sha256={digest}", str(file.digest.size))
+        known = ("", "") if file.rewritten else (f"sha256={digest}", str(file.digest.size))
+        yield posixpath.relpath(place, site), *known
     for name in wheel.entry_points:
         for suffix in (".exe", "-script.py") if windows else ("",):
-            yield f"{up}/{scripts}/{name}{suffix}", "", ""
+            yield posixpath.relpath(f"{scripts}/{name}{suffix}", site), "", ""
     yield f"{wheel.dist_info}/RECORD", "", ""
 
 
