@@ -34,12 +34,13 @@ _CONDA_NAME = re.compile(r"_?[a-z0-9]+(?:[._-][a-z0-9]+)*[._-]?")
 
 _BODY = re.compile(r"\r?\n\r?\n")
 
+#: The fields that resolution needs. `parse_email` sets aside a field that is repeated against the rules.
+_NEEDED = {"name", "version", "requires-dist", "requires-python", "provides-extra"}
+
 #: A License field longer than this is the text of a licence, not its name.
 _LICENSE_NAME = 100
 
-_REQUIREMENT = re.compile(
-    r"(?P<head>\s*[\w.-]+\s*(?:\[[^\]]*\])?)\s*(?P<version>[^;@]*?)\s*(?P<marker>;.*)?", re.DOTALL
-)
+_NAME_AND_EXTRAS = re.compile(r"[\w.-]+(?:\s*\[[^\]]*\])?")
 _MISSING_COMMA = re.compile(r"(?<=[\w*])\s*(?=[<>=!~]=|[<>])")
 _MISSING_DOT = re.compile(r"(?<=[=!]=)(\s*\d+(?:\.\d+)*)\*")
 _STAR_AFTER_ORDER = re.compile(r"(?P<sign>[<>])=?\s*(?P<version>\d+(?:\.\d+)*)\.\*")
@@ -48,13 +49,15 @@ _STAR_AFTER_ORDER = re.compile(r"(?P<sign>[<>])=?\s*(?P<version>\d+(?:\.\d+)*)\.
 def parse_core_metadata(text: bytes | str, filename: str) -> CoreMetadata:
     """Read a METADATA file (PEP 566, 643). `filename` is the wheel's, for messages.
 
-    Version specifiers older than PEP 440 are read as pip did until it dropped them (24.1), with a
+    Version specifiers older than PEP 440 are read as pip did before it dropped them in 24.1, with a
     sentence in `warnings`. Raises `Untranslatable` where a field that resolution needs cannot be
     read: nothing is ever dropped.
     """
     decoded = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    raw, _ = parse_email(_BODY.split(decoded, 1)[0] + "\n\n")
+    raw, unparsed = parse_email(_BODY.split(decoded, 1)[0] + "\n\n")
     warnings: list[str] = []
+    if broken := _NEEDED & unparsed.keys():
+        raise Untranslatable(filename, f"its metadata has {', '.join(sorted(broken))} more than once")
     if "name" not in raw:
         raise Untranslatable(filename, "its metadata has no name")
     try:
@@ -79,15 +82,22 @@ def _requirement(text: str, filename: str, warnings: list[str]) -> Requirement:
     try:
         return _parsed(text)
     except InvalidRequirement as error:
-        match = _REQUIREMENT.fullmatch(text)
-        repaired = match and f"{match['head']} {_repaired(match['version'])} {match['marker'] or ''}".strip()
         try:
-            requirement = _parsed(repaired or "")
+            requirement = _parsed(_repaired_requirement(text))
         except InvalidRequirement:
             reason = str(error).partition("\n")[0]
             raise Untranslatable(text, f"{filename} requires it, and it cannot be read: {reason}") from error
         warnings.append(f"{filename}: read the requirement {text!r} as {str(requirement)!r}")
         return requirement
+
+
+def _repaired_requirement(text: str) -> str:
+    """A requirement with its version specifiers repaired; the rest of it is left alone."""
+    named, separator, marker = text.strip().partition(";")
+    match = _NAME_AND_EXTRAS.match(named)
+    if match is None or "@" in named:
+        return text
+    return f"{match[0]} {_repaired(named[match.end() :])}{separator}{marker}"
 
 
 @lru_cache(maxsize=16384)
@@ -109,18 +119,15 @@ def _requires_python(text: str, filename: str, warnings: list[str]) -> Specifier
 
 
 def _repaired(specifiers: str) -> str:
-    """Legacy version specifiers as PEP 440 spells them.
+    """Legacy version specifiers as PEP 440 spells them; missing commas and the dot of ``==1.0*`` added.
 
-    pip compared ``1.0.*`` after an order sign as a version just below 1.0, so ``>`` admits 1.0
-    and ``<=`` does not.
+    pip compared ``1.0.*`` after an order sign as a version just below 1.0: ``>`` admits 1.0 and
+    ``<=`` does not.
     """
     text = specifiers.strip().removeprefix("(").removesuffix(")")
     text = _MISSING_COMMA.sub(",", text)
     text = _MISSING_DOT.sub(r"\1.*", text)
-    text = _STAR_AFTER_ORDER.sub(
-        lambda m: (">=" if m["sign"] == ">" else "<") + m["version"],
-        text,
-    )
+    text = _STAR_AFTER_ORDER.sub(lambda m: {">": ">=", "<": "<"}[m["sign"]] + m["version"], text)
     return ",".join(clause.strip() for clause in text.split(",") if clause.strip())
 
 

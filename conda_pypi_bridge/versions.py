@@ -39,7 +39,7 @@ MAX_LENGTH = 64
 _COMPONENTS = MAX_LENGTH // 2 + 1 + 1 + 2 + SEGMENTS
 
 # CEP 33: strings sort before numbers, "dev" before all other strings, "post" after all numbers.
-_ELEMENTS = {"dev": -4.0, "a": -3.0, "b": -2.0, "rc": -1.0, "post": math.inf}
+_ELEMENTS = {"dev": -4, "a": -3, "b": -2, "rc": -1, "post": math.inf}
 _PART = re.compile(r"\d+|[a-z]+")
 _Component = tuple[float, float, float]
 _ZERO: _Component = (0, 0, 0)
@@ -305,11 +305,11 @@ def _interval(low: _Edge, high: _Edge) -> VersionSet:
 def _edge(text: str, side: int) -> _Edge:
     """CEP 33: components apart by dots, each of numbers and strings; what is missing counts as zero."""
     epoch, _, release = text.rpartition("!")
-    components = [(float(epoch or 0), 0.0, 0.0)]
+    components: list[_Component] = [(int(epoch or 0), 0, 0)]
     for part in release.split("."):
-        elements = [_ELEMENTS[e] if e in _ELEMENTS else float(e) for e in _PART.findall(part)]
+        elements: list[float] = [_ELEMENTS[e] if e in _ELEMENTS else int(e) for e in _PART.findall(part)]
         if not part[0].isdigit():
-            elements.insert(0, 0.0)
-        first, second, third = (*elements, 0.0, 0.0)[:3]
+            elements.insert(0, 0)
+        first, second, third = (*elements, 0, 0)[:3]
         components.append((first, second, third))
     return _Edge((*components, *(_ZERO,) * (_COMPONENTS - len(components))), side, text)

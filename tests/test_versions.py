@@ -114,6 +114,9 @@ TRANSLATED: list[Callable[[str, str], bool]] = [conda_admits, rattler_admits, se
         ("===1.0-rc1", "1.0rc1", False),
         ("===anything", "1.0", False),
         (">=2,<1", "1.5", False),
+        # whole numbers, however long
+        ("<20240101123456789", "20240101123456788", True),
+        ("==20240101123456789", "20240101123456788", False),
     ],
 )
 def test_the_translation_admits_what_pep_440_admits(specifiers: str, version: str, admitted: bool) -> None:
