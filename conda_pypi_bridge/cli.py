@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .errors import BridgeError, ConfigError, PrefixError
+from .errors import BridgeError, ConfigError
 
 if TYPE_CHECKING:
     from .bridge import Engine, Outcome
@@ -165,6 +165,11 @@ def run(args: argparse.Namespace, make_engine: Callable[[argparse.Namespace], En
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(args, BridgeError(f"{where}{error.strerror or error}"))
+    except Exception as error:
+        if make_engine is _conda_engine and type(error).__module__.startswith("conda."):
+            raise  # conda reports its own errors
+        hint = "This is a bug of conda-pypi-bridge. Run again with -vv to see where it happened."
+        return _fail(args, BridgeError(f"{type(error).__name__}: {error}", hint=hint))
     if _flag(args, "json"):
         print(json.dumps(_document(outcome), indent=2))
     elif outcome.plan.empty or not _flag(args, "quiet"):
@@ -246,16 +251,10 @@ def _origin(record: Any) -> str:
 
 
 def _conda_engine(args: argparse.Namespace) -> Engine:
-    from conda.base.context import context
-
-    from .engines.conda import CondaEngine
+    from .engines.conda import CondaEngine, target_prefix
     from .prefix import read_prefix
 
-    where = Path(context.target_prefix)
-    if not (where / "conda-meta" / "history").is_file():
-        hint = f"Create it first: conda create -p {where} python"
-        raise PrefixError(str(where), "this is no conda environment", hint=hint)
-    prefix = read_prefix(where)
+    prefix = read_prefix(target_prefix())
     return CondaEngine(prefix, names=_names(prefix))
 
 

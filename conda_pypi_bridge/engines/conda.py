@@ -18,7 +18,6 @@ from typing import Any
 
 from conda.base.constants import DepsModifier, UpdateModifier
 from conda.base.context import context
-from conda.cli.common import confirm_yn
 from conda.core.package_cache_data import PackageCacheData
 from conda.core.subdir_data import SubdirData
 from conda.exceptions import (
@@ -41,6 +40,11 @@ from ..prefix import Prefix, is_writable, native_markers, prefix_lock, set_aside
 from ..report import Reporter
 from ..tags import make_target
 from ..versions import conda_version
+
+try:
+    from conda.reporters import confirm_yn
+except ImportError:  # conda < 25
+    from conda.cli.common import confirm_yn
 
 _UNSATISFIABLE = (
     UnsatisfiableError,
@@ -69,6 +73,18 @@ class BridgeChannel(Channel):  # type: ignore[misc]
 
     def __str__(self) -> str:
         return CHANNEL
+
+
+def target_prefix() -> Path:
+    """The environment that conda's arguments and configuration choose.
+
+    Raises `PrefixError` where it is none.
+    """
+    prefix = Path(context.target_prefix)
+    if not (prefix / "conda-meta" / "history").is_file():
+        hint = f"Create it first: conda create -p {prefix} python"
+        raise PrefixError(str(prefix), "this is no conda environment", hint=hint)
+    return prefix
 
 
 class CondaEngine:
