@@ -101,8 +101,8 @@ class Credentials:
         self._asked: dict[tuple[str, str], Auth | None] = {}
         self._lock = threading.Lock()
 
-    def strip(self, url: str) -> str:
-        """`url` without credentials, which are remembered for everything below it on its host."""
+    def learn(self, url: str) -> None:
+        """Remember the credentials in `url`, if any, for its origin."""
         clean, auth = split_credentials(url)
         if auth:
             self._redact.learn(auth.password)
@@ -111,7 +111,6 @@ class Credentials:
                 auth = self._from_keyring(clean, auth.user) or auth
                 self._redact.learn(auth.user)
             self._add(clean, auth)
-        return clean
 
     def find(self, url: str) -> Auth | None:
         """What may be sent to `url`: of those of its origin, those with the longest common path."""

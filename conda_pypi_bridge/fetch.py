@@ -91,7 +91,7 @@ class Answer:
         total = 0
         # read1 returns what one read of the socket brings. read would wait until the chunk is full, and a
         # server that sends a byte a second would hold us for a day.
-        while chunk := self._raw.read1(_CHUNK):
+        while chunk := self._raw.read1(_CHUNK, decode_content=True):
             total += len(chunk)
             if total > cap:
                 raise IndexFailure(public_url(self.url), f"the answer is larger than {cap} bytes")
@@ -134,13 +134,18 @@ class Fetcher:
         self.redact = Redactor()
         self.credentials = Credentials(self.redact, keyring=config.keyring)
         for url in (*config.indexes, *config.find_links):
-            self.credentials.strip(url)
+            self.credentials.learn(url)
         for proxy in config.proxies.values():
             auth = split_credentials(proxy)[1]
             self.redact.learn(auth.password if auth else "")
         self.requests: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._opened: requests.Session | None = None
+        self._adapters: dict[str, HTTPAdapter] = {}
+        self._session = requests.Session()
+        self._session.headers["User-Agent"] = f"conda-pypi-bridge/{__version__}"
+        self._session.proxies.update(config.proxies)
+        for name in _FOREIGN_LOGGERS:
+            logging.getLogger(name).addFilter(self.redact)
 
     def fetch(
         self,
@@ -159,6 +164,7 @@ class Fetcher:
         `IndexFailure`. `kind` is what the requests are counted as. `gained` tells how far a transfer that
         can be resumed has come: tries that brought it forward are not counted.
         """
+        url = split_credentials(url)[0]
         tries, spent, before = 0, 0.0, gained()
         while True:
             begun = time.monotonic()
@@ -179,8 +185,8 @@ class Fetcher:
             time.sleep(pause if fault.delay is None else fault.delay)
 
     def failure(self, url: str, reason: str, hint: str = "") -> IndexFailure:
-        """The error to raise for `url`, free of secrets."""
-        return IndexFailure(public_url(url), self.redact(reason), hint=hint)
+        """The error to raise for `url`, free of secrets and of characters that a terminal would obey."""
+        return IndexFailure(printable(public_url(url)), printable(self.redact(reason)), hint=hint)
 
     @contextlib.contextmanager
     def _open(
@@ -212,7 +218,10 @@ class Fetcher:
 
     def _redirected(self, url: str, location: str) -> str:
         """Where a redirect leads, if we go there (no other scheme, no downgrade, no credentials in it)."""
-        target, _ = split_credentials(urljoin(url, location))
+        try:
+            target, _ = split_credentials(urljoin(url, location))
+        except ValueError:
+            raise self.failure(url, "it redirects to a URL that is not valid") from None
         before, after = urlsplit(url).scheme, urlsplit(target).scheme
         if after not in ("http", "https"):
             raise self.failure(url, f"it redirects to a {after[:20]}: URL")
@@ -223,48 +232,39 @@ class Fetcher:
     def _send(self, url: str, kind: str, headers: Mapping[str, str]) -> requests.Response:
         """One request, to this host alone: credentials are looked up for it, never carried over."""
         auth = self.credentials.find(url)
-        session = self._session()
         # Without credentials of ours, requests looks into netrc.
-        request = session.prepare_request(
+        request = self._session.prepare_request(
             requests.Request("GET", url, headers=dict(headers), auth=HTTPBasicAuth(*auth) if auth else None)
         )
-        proxies = session.merge_environment_settings(url, {}, True, None, None)["proxies"]
+        proxies = self._session.merge_environment_settings(url, {}, True, None, None)["proxies"]
+        adapter, verify = self._adapter(url)
         with self._lock:
             self.requests[kind] += 1
-        adapter = session.get_adapter(url)
         # Not session.send: it would read the body of a redirect, however long.
         return adapter.send(
-            request,
-            stream=True,
-            timeout=self._config.timeout,
-            verify=getattr(adapter, "verify", True),
-            proxies=proxies,
+            request, stream=True, timeout=self._config.timeout, verify=verify, proxies=proxies
         )
 
-    def _session(self) -> requests.Session:
+    def _adapter(self, url: str) -> tuple[HTTPAdapter, bool]:
+        """Who sends to `url`, and whether it checks certificates; made when first needed."""
+        parts = urlsplit(url)
+        trusted = not self._config.trusted_hosts.isdisjoint((parts.hostname or "", parts.netloc))
+        kind = "trusted" if parts.scheme == "https" and trusted else parts.scheme
         with self._lock:
-            if self._opened is None:
-                self._opened = self._new_session()
-            return self._opened
-
-    def _new_session(self) -> requests.Session:
-        session = requests.Session()
-        session.headers["User-Agent"] = f"conda-pypi-bridge/{__version__}"
-        session.proxies.update(self._config.proxies)
-        session.mount("http://", HTTPAdapter(POOL, POOL))
-        session.mount("https://", _TLSAdapter(_tls_context(self._config)))
-        for host in self._config.trusted_hosts:
-            session.mount(f"https://{host}", _TLSAdapter(_unchecked_context(self._config), verify=False))
-        for name in _FOREIGN_LOGGERS:
-            logging.getLogger(name).addFilter(self.redact)
-        return session
+            if kind not in self._adapters:
+                self._adapters[kind] = (
+                    HTTPAdapter(POOL, POOL)
+                    if kind == "http"
+                    else _TLSAdapter(_tls_context(self._config, verify=kind != "trusted"))
+                )
+            return self._adapters[kind], kind != "trusted"
 
     def close(self) -> None:
         """Close the connections."""
         with self._lock:
-            if self._opened is not None:
-                self._opened.close()
-                self._opened = None
+            for adapter in self._adapters.values():
+                adapter.close()
+            self._adapters.clear()
         for name in _FOREIGN_LOGGERS:
             logging.getLogger(name).removeFilter(self.redact)
 
@@ -308,9 +308,8 @@ class Fetcher:
 class _TLSAdapter(HTTPAdapter):
     """An adapter whose connections share one TLS context: reading a CA bundle takes 20 ms each time."""
 
-    def __init__(self, context: ssl.SSLContext, *, verify: bool = True) -> None:
+    def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
-        self.verify = verify
         super().__init__(POOL, POOL)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -321,38 +320,38 @@ class _TLSAdapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """The context holds the trust: keep `requests` from loading its own bundle on top."""
-        conn.cert_reqs = "CERT_REQUIRED" if self.verify else "CERT_NONE"
+        conn.cert_reqs = "CERT_REQUIRED" if verify else "CERT_NONE"
 
 
-def _tls_context(config: IndexConfig) -> ssl.SSLContext:
+def _tls_context(config: IndexConfig, *, verify: bool) -> ssl.SSLContext:
     bundle = config.cert or DEFAULT_CA_BUNDLE_PATH
-    context = create_urllib3_context()
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verify else ssl.CERT_NONE)
+    used = bundle
     try:
-        if Path(bundle).is_dir():
+        if not verify:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        elif Path(bundle).is_dir():
             context.load_verify_locations(capath=bundle)
         else:
             context.load_verify_locations(cafile=bundle)
         if config.client_cert:
-            context.load_cert_chain(config.client_cert)
+            used = config.client_cert
+            context.load_cert_chain(used)
     except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(f"cannot use the certificates in {config.client_cert or bundle}: {error}") from None
+        raise ConfigError(f"cannot use the certificates in {used}: {error}") from None
     return context
 
 
-def _unchecked_context(config: IndexConfig) -> ssl.SSLContext:
-    """For hosts that the user trusts unseen. A context of its own: urllib3 changes the one it gets."""
-    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    context = create_urllib3_context(cert_reqs=ssl.CERT_NONE)
-    if config.client_cert:
-        context.load_cert_chain(config.client_cert)
-    return context
+def printable(text: str) -> str:
+    """`text`, which a server may have written, as it may be shown on a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _drain(response: requests.Response) -> None:
     """Take a short rest of the body, so that the connection can be used again."""
     length = response.headers.get("Content-Length", "")
     if length.isdigit() and int(length) < _CHUNK:
-        response.raw.read1(_CHUNK)
+        response.raw.read1(_CHUNK, decode_content=True)
 
 
 def _retry_after(text: str) -> float | None:

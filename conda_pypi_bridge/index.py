@@ -11,6 +11,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -22,9 +23,9 @@ from .config import IndexConfig
 from .credentials import origin, public_url
 from .errors import IndexFailure, OfflineError
 from .fetch import ANSWERS, Answer, Fetcher, Limits
-from .localindex import LocalIndexes, local_path, only
+from .localindex import LocalIndexes, file_sha256, local_path
 from .model import ProjectName, ProjectPage, Wheel
-from .pages import project_page
+from .pages import Page, only, project_page
 from .remotepages import RemotePages
 from .remotezip import BadWheel, NoRanges, local_metadata, remote_metadata
 from .store import Store, staged
@@ -77,6 +78,7 @@ class Index:
         self._remote = RemotePages(self._fetcher, self._store, offline=offline)
         self._local = LocalIndexes(config.indexes, config.find_links, self._store)
         self._pages: _Once[ProjectName, ProjectPage | None] = _Once()
+        self._links: _Once[str, Page] = _Once()
         self._metadata: _Once[str, bytes] = _Once()
         self._offers_metadata: _Once[tuple[str, str, int | None], bool] = _Once()
 
@@ -117,8 +119,8 @@ class Index:
         `IndexFailure`, also when the wheel's METADATA is not what the index said, or `OfflineError`.
         """
         progress = progress or _nothing
-        source = local_path(wheel.url) or self._downloaded(wheel)
-        if source.is_file():
+        source = self._on_disk(wheel)
+        if source:
             self._copy(wheel, source, destination, progress)
         elif self._offline:
             raise OfflineError(wheel.filename)
@@ -131,10 +133,13 @@ class Index:
 
     def _find(self, project: ProjectName) -> ProjectPage | None:
         pages = [*self._local.pages(project), *self._linked(project)]
-        owner = self._owner(project)
-        if owner:
-            pages.append(owner)
-        return _joined(pages)
+        try:
+            owner = self._owner(project)
+        except OfflineError:
+            if not pages:
+                raise
+            owner = None
+        return _joined([*pages, owner] if owner else pages)
 
     def _owner(self, project: ProjectName) -> ProjectPage | None:
         """The page of the first index over the network that has the project."""
@@ -152,13 +157,16 @@ class Index:
         pages = []
         for url in self._config.find_links:
             if local_path(url) is None:
-                page = self._remote.get(url, None)
-                if page is None:
-                    raise IndexFailure(public_url(url), "HTTP 404 (this URL comes from find-links)")
-                own = only(page, project)
+                own = only(self._links.get(url, partial(self._read_links, url)), project)
                 if own.files:
                     pages.append(project_page(own, project, public_url(url)))
         return pages
+
+    def _read_links(self, url: str) -> Page:
+        page = self._remote.get(url, None)
+        if page is None:
+            raise IndexFailure(public_url(url), "HTTP 404 (this URL comes from find-links)")
+        return page
 
     def _is_private(self, project: ProjectName) -> bool:
         return any(fnmatch.fnmatchcase(project, pattern) for pattern in self._config.private_patterns)
@@ -191,8 +199,8 @@ class Index:
 
     def _read_metadata(self, wheel: Wheel) -> bytes:
         """METADATA from the cheapest place that has it. Raises `BadWheel`."""
-        path = local_path(wheel.url) or self._downloaded(wheel)
-        if path.is_file():
+        path = self._on_disk(wheel)
+        if path:
             return local_metadata(path, wheel, METADATA_CAP)
         if self._offline:
             raise OfflineError(f"the metadata of {wheel.filename}")
@@ -202,8 +210,9 @@ class Index:
         try:
             return remote_metadata(self._fetcher, wheel, METADATA_CAP)
         except NoRanges:
-            self._transfer(wheel, path, _nothing)
-            return local_metadata(path, wheel, METADATA_CAP)
+            kept = self._kept(wheel)
+            self._transfer(wheel, kept, _nothing)
+            return local_metadata(kept, wheel, METADATA_CAP)
 
     def _published(self, wheel: Wheel) -> bytes | None:
         """The ``.metadata`` file beside the wheel (PEP 658), None where there is none.
@@ -241,9 +250,24 @@ class Index:
 
     # Wheels
 
-    def _downloaded(self, wheel: Wheel) -> Path:
+    def _kept(self, wheel: Wheel) -> Path:
         """Where a wheel is kept that had to be downloaded for its metadata."""
         return self._wheels / wheel.sha256 / wheel.filename
+
+    def _on_disk(self, wheel: Wheel) -> Path | None:
+        """The wheel's file, if it is on this disk already."""
+        path = local_path(wheel.url)
+        if path:
+            if not path.is_file():
+                raise IndexFailure(wheel.url, "the index lists a file that does not exist")
+            return path
+        kept = self._kept(wheel)
+        if not kept.is_file():
+            return None
+        if file_sha256(kept) != wheel.sha256:
+            kept.unlink()
+            return None
+        return kept
 
     def _transfer(self, wheel: Wheel, destination: Path, progress: Callable[[int], None]) -> None:
         with staged(destination) as file:

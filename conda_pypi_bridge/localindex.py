@@ -8,10 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
-from packaging.utils import canonicalize_name
-
 from .model import ProjectName, ProjectPage
-from .pages import Listing, Page, decode_html, project_page
+from .pages import Listing, Page, decode_html, only, project_page
 from .store import Store
 
 _BLOCK = 1 << 20
@@ -36,11 +34,16 @@ class LocalIndexes:
         self._indexes = [path for path in map(local_path, indexes) if path]
         self._find_links = [path for path in map(local_path, find_links) if path]
         self._store = store
+        self._mixed: dict[Path, Page | None] = {}
 
     def pages(self, project: ProjectName) -> list[ProjectPage]:
         """What each place has of `project`, places without any of its files left out."""
-        found = [(index, _read(index / project)) for index in self._indexes]
-        found += [(place, _read(place, project)) for place in self._find_links]
+        found = [(index, _read_index(index / project)) for index in self._indexes]
+        for place in self._find_links:
+            if place not in self._mixed:
+                self._mixed[place] = _read_place(place)
+            mixed = self._mixed[place]
+            found.append((place, only(mixed, project) if mixed else None))
         return [self._page(page, place, project) for place, page in found if page and page.files]
 
     def _page(self, page: Page, place: Path, project: ProjectName) -> ProjectPage:
@@ -71,29 +74,18 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _read(place: Path, project: ProjectName | None = None) -> Page | None:
-    """The page at `place`; of a place of many projects, only the files of `project`."""
-    html = place / "index.html" if project is None and (place / "index.html").is_file() else place
-    if html.is_file():
-        page = decode_html(html.read_bytes(), html.absolute().as_uri())
-    elif place.is_dir():
-        files = sorted(file.absolute() for file in place.iterdir() if file.suffix == ".whl")
-        listings = [Listing(file.name, file.as_uri(), "", "", None, None, "", None) for file in files]
-        page = Page(files=tuple(listings), base=f"{place.absolute().as_uri()}/")
-    else:
+def _read_index(folder: Path) -> Page | None:
+    """The page of one project in a simple index: ``index.html``, or just the files."""
+    html = folder / "index.html"
+    return _read_place(html if html.is_file() else folder)
+
+
+def _read_place(place: Path) -> Page | None:
+    """An HTML file with links to files, or a folder of files; None where there is neither."""
+    if place.is_file():
+        return decode_html(place.read_bytes(), place.absolute().as_uri())
+    if not place.is_dir():
         return None
-    return only(page, project) if project else page
-
-
-def only(page: Page, project: ProjectName) -> Page:
-    """The files of `page`, a page with files of many projects, that are named like those of `project`."""
-    files = tuple(file for file in page.files if _is_named_like(file.filename, project))
-    return Page(files=files, base=page.base, warnings=page.warnings)
-
-
-def _is_named_like(filename: str, project: ProjectName) -> bool:
-    """Whether the file can be one of `project`: in a wheel's name the project ends at the first hyphen
-    (PEP 427), in an old sdist's name perhaps not."""
-    if filename.endswith(".whl"):
-        return str(canonicalize_name(filename.partition("-")[0])) == project
-    return str(canonicalize_name(filename)).startswith(f"{project}-")
+    files = sorted(file.absolute() for file in place.iterdir() if file.suffix == ".whl")
+    listings = tuple(Listing(file.name, file.as_uri(), "", "", None, None, "", None) for file in files)
+    return Page(files=listings, base=f"{place.absolute().as_uri()}/")

@@ -11,11 +11,14 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from html.parser import HTMLParser
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
+from packaging.tags import Tag, parse_tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 
 from .model import ProjectName, ProjectPage, Wheel
 
@@ -32,6 +35,7 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 #: Nothing that a path, a shell or a terminal could read as more than a name. `packaging` lets a build tag
 #: and the tags hold anything.
 _FILENAME = re.compile(r"[A-Za-z0-9][\w.!+-]*\.whl", re.ASCII)
+_HOST = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?")
 _SDISTS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
 _FILES = (".whl", *_SDISTS, ".egg", ".exe", ".msi", ".rpm", ".deb", ".dmg")
 
@@ -78,7 +82,10 @@ def decode(body: bytes, content_type: str, url: str, project: ProjectName) -> Pa
         return _decode_json(body, url, project)
     if kind in HTML_TYPES:
         charset = re.search(r"charset=\"?([\w-]+)", parameters, re.IGNORECASE)
-        return decode_html(body, url, charset[1] if charset else "utf-8")
+        page = decode_html(body, url, charset[1] if charset else "utf-8")
+        if page.files and not only(page, project).files:
+            raise PageError("the page is that of another project")
+        return page
     raise PageError(f"the answer is of type {kind or 'unknown'!r}, not a package index page")
 
 
@@ -104,34 +111,57 @@ def project_page(page: Page, project: ProjectName, index: str, *, local: bool = 
     )
 
 
-def parse_filename(filename: str, project: ProjectName) -> tuple[Any, ...]:
-    """Name, version, build and tags of a wheel of `project` (PEP 427), or `PageError`."""
+def only(page: Page, project: ProjectName) -> Page:
+    """`page` with only those of its files that are named like files of `project`."""
+    files = tuple(file for file in page.files if _is_named_like(file.filename, project))
+    return Page(files=files, base=page.base, warnings=page.warnings)
+
+
+def _is_named_like(filename: str, project: ProjectName) -> bool:
+    """Whether the file can be one of `project`: in a wheel's name the project ends at the first hyphen
+    (PEP 427); in the name of an old sdist it may hold hyphens itself."""
+    if filename.endswith(".whl"):
+        return str(canonicalize_name(filename.partition("-")[0])) == project
+    return str(canonicalize_name(filename)).startswith(f"{project}-")
+
+
+@lru_cache(maxsize=8192)
+def _parse_head(head: str) -> tuple[str, Version, tuple[()] | tuple[int, str]]:
+    """Project, version and build of ``{name}-{version}[-{build}]``. The wheels of one release share it."""
+    name, version, build, _ = parse_wheel_filename(f"{head}-py3-none-any.whl")
+    return str(name), version, build
+
+
+@lru_cache(maxsize=8192)
+def _parse_tags(text: str) -> frozenset[Tag]:
+    return parse_tag(text)
+
+
+def _wheel(listing: Listing, project: ProjectName, base: str, local: bool) -> Wheel:
+    """The wheel of one listing; `PageError` where a rule forbids it."""
+    filename = listing.filename
     if not filename.endswith(".whl"):
         raise PageError("not a wheel")
     if not _FILENAME.fullmatch(filename):
         raise PageError("unsafe characters in the file name")
     try:
-        parsed = parse_wheel_filename(filename)
-    except InvalidWheelFilename:
-        raise PageError("not a valid wheel file name") from None
-    if str(parsed[0]) != project:
-        raise PageError(f"a wheel of another project, {parsed[0]}")
-    return parsed
-
-
-def _wheel(listing: Listing, project: ProjectName, base: str, local: bool) -> Wheel:
-    """The wheel of one listing; `PageError` where a rule forbids it."""
-    _, version, build, tags = parse_filename(listing.filename, project)
+        head, *tags = filename[: -len(".whl")].rsplit("-", 3)
+        name, version, build = _parse_head(head)
+        fitting = _parse_tags("-".join(tags))
+    except (InvalidWheelFilename, ValueError):
+        raise PageError("not a valid wheel file name (PEP 427)") from None
+    if name != project:
+        raise PageError(f"a wheel of another project, {name}")
     if not _SHA256.fullmatch(listing.sha256):
         raise PageError("the sha256 hash is malformed" if listing.sha256 else "no sha256 hash")
     if listing.metadata and not _SHA256.fullmatch(listing.metadata):
         raise PageError("the sha256 hash of its metadata is malformed")
     return Wheel(
-        filename=listing.filename,
+        filename=filename,
         project=project,
         version=version,
         build=build,
-        tags=tags,
+        tags=fitting,
         url=_absolute(listing.url, base, local),
         sha256=listing.sha256.lower(),
         size=listing.size,
@@ -143,18 +173,30 @@ def _wheel(listing: Listing, project: ProjectName, base: str, local: bool) -> Wh
 
 
 def _absolute(url: str, base: str, local: bool) -> str:
-    url = urljoin(base, url) if not url.startswith("https://") else url
-    url = url.partition("#")[0]
+    """The URL of a file without fragment and user information, for records that others may read.
+
+    The index's own credentials serve the files on its host.
+    """
+    url = (url if url.startswith("https://") else _join(base, url)).partition("#")[0]
     scheme, _, rest = url.partition("://")
-    if scheme == "file":
-        if not local:
-            raise PageError("a page from the network lists a file: URL")
+    if scheme == "file" and local:
         return url
+    if scheme == "file":
+        raise PageError("a page from the network lists a file: URL")
     if scheme not in ("http", "https"):
         raise PageError(f"its URL has the unsupported scheme {scheme[:20]!r}")
     host, slash, path = rest.partition("/")
-    # The index's own credentials serve its files; a URL that ends up in records must hold none.
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    host = host.rpartition("@")[2]
+    if not (_HOST.fullmatch(host) and path.isprintable()):
+        raise PageError("its URL is malformed")
+    return f"{scheme}://{host}{slash}{path}"
+
+
+def _join(base: str, url: str) -> str:
+    try:
+        return urljoin(base, url)
+    except ValueError:
+        raise PageError("its URL is malformed") from None
 
 
 def _time(text: str) -> dt.datetime | None:
@@ -247,7 +289,7 @@ def _check_version(text: str) -> tuple[str, ...]:
 
 def _check_status(status: str, reason: str) -> tuple[str, ...]:
     """PEP 792: files of a quarantined project must not be offered."""
-    because = f": {reason[:200]}" if reason else ""
+    because = f": {reason[:200]!r}" if reason else ""
     if status == "quarantined":
         raise PageError(f"the project is quarantined{because}")
     return (f"the project is {status}{because}",) if status in ("archived", "deprecated") else ()
@@ -262,12 +304,15 @@ def decode_html(body: bytes, url: str, charset: str = "utf-8") -> Page:
     parser = _Links()
     parser.feed(text)
     parser.close()
+    files = tuple(_html_listings(parser.links))
+    if not files and any(not link["href"].startswith("..") for link in parser.links):
+        raise PageError("the answer is a web page without links to files, not an index page")
     version = parser.meta.get("repository-version")
     warnings = _check_version(version) if version is not None else ()
     warnings += _check_status(
         parser.meta.get("project-status", "active"), parser.meta.get("project-status-reason", "")
     )
-    return Page(files=tuple(_html_listings(parser.links)), base=urljoin(url, parser.base), warnings=warnings)
+    return Page(files=files, base=_join(url, parser.base), warnings=warnings)
 
 
 def _html_listings(links: Iterable[Mapping[str, str]]) -> Iterable[Listing]:

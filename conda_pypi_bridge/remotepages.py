@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from .credentials import public_url, split_credentials
@@ -74,23 +75,34 @@ class RemotePages:
         It must be the page of `project`; None stands for an HTML page of many. Raises `IndexFailure` or,
         offline, `OfflineError`.
         """
-        key = f"page {split_credentials(url)[0]}"
+        key = f"page 1 {split_credentials(url)[0]}"
         cached = self._cached(key)
         if self._offline and cached is None:
             raise OfflineError(f"the index page {public_url(url)}")
-        reason = ""
-        for _ in range(_TRIES):
-            usable = cached is not None and (self._offline or cached.fresh)
-            entry = cached if cached is not None and usable else self._ask(url, cached)
+        if cached and (self._offline or cached.fresh):
+            return self._checked(url, lambda: _decode(cached, project))
+        return self._checked(url, lambda: self._renew(url, key, cached, project))
+
+    def _checked(self, url: str, decode: Callable[[], Page | None]) -> Page | None:
+        try:
+            return decode()
+        except PageError as error:
+            raise self._fetcher.failure(url, str(error)) from None
+
+    def _renew(self, url: str, key: str, cached: Entry | None, project: ProjectName | None) -> Page | None:
+        """Ask for a page, again if it makes no sense, and keep it if it does."""
+        tries = _TRIES
+        while True:
+            entry = self._ask(url, cached)
             try:
                 page = _decode(entry, project)
-            except PageError as error:
-                reason, cached = str(error), None
-                continue
-            if entry is not cached:
+            except PageError:
+                cached, tries = None, tries - 1
+                if not tries:
+                    raise
+            else:
                 self._keep(key, entry)
-            return page
-        raise self._fetcher.failure(url, reason)
+                return page
 
     def _cached(self, key: str) -> Entry | None:
         content = self._store.get(key)

@@ -28,6 +28,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
+
 from tests.wheels import wheel_bytes
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -207,6 +208,10 @@ class IndexServer:
         Only the first `times` of them, where given. The first match wins.
         """
         self._bends.append((re.compile(path), behaviour, [-1 if times is None else times]))
+
+    def heal(self) -> None:
+        """Bend no more answers."""
+        self._bends.clear()
 
     def count(self, path: str = "") -> int:
         """How many requests had `path` (a regular expression) in their path."""
