@@ -232,8 +232,7 @@ def platform_constraints(tags: frozenset[Tag], target: Target) -> Demands:
     platforms = {tag.platform for tag in fitting}
     python = NOTHING
     for tag in tags:
-        if tag.platform in platforms:
-            python |= _pythons(tag, target.implementation)
+        python |= _pythons(tag, target.implementation)
     depends = [*_abi(fitting, target), *_libc(platforms), *_macos(platforms, target)]
     return Demands(python=python, depends=tuple(depends))
 

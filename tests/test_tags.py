@@ -292,6 +292,7 @@ def test_a_yanked_wheel_is_the_last_choice() -> None:
 
 ABI = make_target(PYTHON, "linux-64", glibc=(2, 35), python_abi=True)
 THREADS = make_target(Version("3.13.0"), "linux-64", glibc=(2, 35), python_abi=True, free_threaded=True)
+NEXT = make_target(Version("3.16.0"), "linux-64", glibc=(2, 35), python_abi=True, free_threaded=True)
 MUSL = make_target(PYTHON, "linux-64", musl=(1, 2))
 MAC = make_target(PYTHON, "osx-64", macos=(13, 0))
 ARM_MAC = make_target(PYTHON, "osx-arm64", macos=(13, 0))
@@ -339,6 +340,7 @@ PYPY = make_target(Version("3.10.14"), "linux-64", glibc=(2, 35), implementation
             ">=3.11dev0,<3.12dev0",
             ["__musl >=1.1"],
         ),
+        ("py3-none.cp311-any", LINUX, "linux-64", ">=3", []),
         # CEP 20
         ("cp39-abi3-manylinux_2_17_x86_64", ABI, "linux-64", ">=3.9dev0", ["__glibc >=2.17"]),
         (
@@ -348,6 +350,8 @@ PYPY = make_target(Version("3.10.14"), "linux-64", glibc=(2, 35), implementation
             ">=3.13dev0,<3.14dev0",
             ["__glibc >=2.17", "python_abi 3.13.* *_cp313t"],
         ),
+        # PEP 803
+        ("cp315-abi3t-manylinux_2_17_x86_64", NEXT, "linux-64", ">=3.15dev0", ["__glibc >=2.17"]),
         (
             "pp310-pypy310_pp73-manylinux_2_17_x86_64",
             PYPY,
@@ -357,6 +361,7 @@ PYPY = make_target(Version("3.10.14"), "linux-64", glibc=(2, 35), implementation
         ),
         ("cp310.pp310-none-manylinux1_x86_64", PYPY, "linux-64", ">=3.10dev0,<3.11dev0", ["__glibc >=2.5"]),
         ("cp311-cp311-macosx_10_9_x86_64", MAC, "osx-64", ">=3.11dev0,<3.12dev0", ["__osx >=10.9"]),
+        ("py3-none-macosx_10_9_x86_64.macosx_11_0_x86_64", MAC, "osx-64", ">=3", ["__osx >=10.9"]),
         ("cp311-cp311-macosx_10_9_universal2", MAC, "osx-64", ">=3.11dev0,<3.12dev0", ["__osx >=10.9"]),
         (
             "cp311-cp311-macosx_10_9_universal2",

@@ -321,6 +321,14 @@ def test_the_same_requirement_under_other_markers_needs_no_pin() -> None:
     assert python_range(requiring(*split, requires_python=">=3.8"), LINUX) == ">=3.8"
     other = ["foo>=1; python_version < '3.9'", "foo>=2; python_version >= '3.9'"]
     assert python_range(requiring(*other, requires_python=">=3.8"), LINUX) == ">=3.9dev0"
+    extra = ["foo[a]; python_version < '3.9'", "foo; python_version >= '3.9'"]
+    assert python_range(requiring(*extra, requires_python=">=3.8"), LINUX) == ">=3.9dev0"
+
+
+def test_a_wheel_for_python_2_and_3_is_not_true_for_both_where_a_marker_parts_them() -> None:
+    universal = candidate("pkg-1.0-py2.py3-none-any.whl", "Requires-Dist: foo; python_version < '3'")
+    assert python_range(candidate("pkg-1.0-py2.py3-none-any.whl"), LINUX) == ""
+    assert python_range(universal, LINUX) == ">=3dev0"
 
 
 def test_the_target_of_a_pre_release_python_is_admitted_by_its_own_pin() -> None:

@@ -60,6 +60,8 @@ TRANSLATED: list[Callable[[str, str], bool]] = [conda_admits, rattler_admits, se
         ("<2", "1.9.post1", True),
         ("<2.0a0", "2rc1", False),
         ("<2.0rc1", "2.0b1", True),
+        ("<1.0.post1", "1.0.post1.dev0", False),
+        ("<1.0.post1", "1.0rc1", True),
         ("<2.0rc1", "2.0rc1.dev0", True),
         # ">V MUST NOT allow a post-release of the given version"
         (">1.0", "1.0.post1", False),
@@ -70,6 +72,7 @@ TRANSLATED: list[Callable[[str, str], bool]] = [conda_admits, rattler_admits, se
         (">1.0.post1", "1.0.post2", True),
         (">1.0rc1", "1.0rc1.post1", False),
         (">1.0rc1", "1.0.post1", True),
+        (">1.0rc1", "1.0rc2.dev0", True),
         # .dev sorts before a, b and rc
         (">=1.0.dev0", "1.0rc1", True),
         (">=1.0.dev0", "1rc1", True),
