@@ -24,7 +24,7 @@ class Terminal:
         self._lock = threading.Lock()
         self._bar: Any = None
         self._phase = ""
-        self._files = (0, 0)
+        self._size = 0
 
     def phase(self, text: str) -> None:
         self.close()
@@ -33,22 +33,21 @@ class Terminal:
         self._phase = text
 
     def expect(self, files: int, size: int) -> None:
-        self._files = (0, files)
-        if self._stream.isatty() and not self._quiet:
-            from tqdm import tqdm
+        if not self._stream.isatty() or self._quiet:
+            self._say(f"  {_count(files, 'package')}")
+            return
+        from tqdm import tqdm
 
-            scale = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
-            self._bar = tqdm(total=size or None, leave=False, file=self._stream, **scale)
-        else:
-            self._say(f"  {_count(files, 'file')}, {human_size(size)}")
+        layout = "  {n_fmt}/{total_fmt} |{bar:30}| {desc} {elapsed}"
+        self._bar = tqdm(total=files, bar_format=layout, leave=False, file=self._stream)
+        self._size = 0
 
     def advance(self, *, files: int = 0, size: int = 0) -> None:
         with self._lock:
-            done, total = self._files
-            self._files = (done + files, total)
             if self._bar is not None:
-                self._bar.set_description(f"{self._files[0]}/{total} packages", refresh=False)
-                self._bar.update(size)
+                self._size += size
+                self._bar.set_description_str(human_size(self._size), refresh=False)
+                self._bar.update(files)
 
     def warn(self, text: str) -> None:
         self.close()
@@ -121,8 +120,8 @@ def _removed(plan: Plan, new: set[str]) -> Sequence[Row]:
 
 def _origin(row: Row) -> str:
     if row.origin == "pypi":
-        return f"PyPI: {row.package.wheel.filename}" if row.package and row.package.wheel else "PyPI"
-    return f"channel: {row.channel}"
+        return "PyPI"
+    return f"channel {row.channel}"
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> str:

@@ -185,8 +185,9 @@ def test_json_is_one_document_in_condas_shape(door: Door, flags: list[str]) -> N
 
 def test_the_table_at_the_end_tells_where_everything_came_from(door: Door) -> None:
     output = door.install("moo").stdout
-    assert "PyPI: moo-2.0-py3-none-any.whl" in output
-    assert "required by moo 2.0" in output
+    rows = {line.split()[0]: line.split()[1:] for line in output.splitlines() if line}
+    assert rows["moo"] == ["2.0", "PyPI", "requested"]
+    assert rows["herd"] == ["1.5", "PyPI", "required", "by", "moo", "2.0"]
     assert "from PyPI" in output.splitlines()[-2]
 
 
