@@ -277,13 +277,7 @@ def test_reads_what_pip_reads(tmp_path: Path) -> None:
         "options, _ = create_command('install').parse_args([])\n"
         "print(options.index_url, options.timeout, options.retries, options.cert)\n"
     )
-    pip = subprocess.run(
-        [sys.executable, "-c", probe], env=environ, capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", probe]
+    pip = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
     ours = config.load(environ=environ, home=tmp_path, prefix=Path(sys.prefix))
-    assert pip.stdout.decode().split() == [
-        ours.indexes[0],
-        f"{ours.timeout}",
-        f"{ours.retries}",
-        str(ours.cert),
-    ]
+    assert pip.stdout.split() == [ours.indexes[0], f"{ours.timeout}", f"{ours.retries}", str(ours.cert)]
