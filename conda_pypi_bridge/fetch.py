@@ -298,7 +298,7 @@ class Fetcher:
             )
         if isinstance(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
             raise self.failure(url, f"TLS failed ({root})")
-        if isinstance(error, (ValueError, requests.exceptions.InvalidHeader)):
+        if isinstance(error, ValueError):
             raise self.failure(url, "the URL is not valid")
         if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
             return TryAgain(f"no answer for {self._config.timeout:g} s")

@@ -25,7 +25,7 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
@@ -100,7 +100,8 @@ class IndexServer:
 
     `announce` lists ``core-metadata`` on pages; `metadata` answers ``FILE.metadata``; `ranges` honours
     Range; `auth` is the ``(user, password)`` that every request must carry; `etags` sends validators
-    and 304; `max_age` is the Cache-Control of pages, in seconds. `tls` is a PEM file of certificate
+    and 304; `max_age` is the Cache-Control of pages, in seconds. `calls` is the log, `connections` the
+    number of connections that were opened. `tls` is a PEM file of certificate
     and key.
     """
 
@@ -124,6 +125,7 @@ class IndexServer:
         self.etags = etags
         self.max_age = max_age
         self.calls: list[Call] = []
+        self.connections = 0
         self.files: dict[str, bytes] = {}
         self.pages: dict[str, list[dict[str, Any]]] = {}
         self.status: dict[str, dict[str, str]] = {}
@@ -148,7 +150,8 @@ class IndexServer:
     def url_with_credentials(self) -> str:
         """The index URL with `auth` written into it."""
         assert self.auth
-        return self.url.replace("://", f"://{self.auth[0]}:{self.auth[1]}@")
+        user, password = (quote(part, safe="") for part in self.auth)
+        return self.url.replace("://", f"://{user}:{password}@")
 
     def add(
         self,
@@ -317,6 +320,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
     index: IndexServer
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.index.connections += 1
+        super().process_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is part of many tests: say nothing."""
