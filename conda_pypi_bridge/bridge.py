@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from . import build, specs, translate
-from .closure import DEPTHS, ChannelWant, Closure, Edge, PageWant, Want, explain
+from .closure import DEPTHS, ChannelWant, Closure, Edge, Limits, PageWant, Want, explain
 from .errors import BridgeError, Cancelled, SpecError, Unsatisfiable, Untranslatable, WheelRefused
 from .index import Index
 from .model import (
@@ -77,8 +77,13 @@ class Engine(Protocol):
         """The versions of a package that channels offer to the target's Python."""
         ...
 
-    def solve(self, requests: Sequence[str], overlay: Sequence[PackageRecord], *, deps: bool) -> Plan:
-        """One solve over channels and overlay. Raises `Unsatisfiable`."""
+    def solve(
+        self, requests: Sequence[str], overlay: Sequence[PackageRecord], *, limits: Sequence[str], deps: bool
+    ) -> Plan:
+        """One solve over channels and overlay. Raises `Unsatisfiable`.
+
+        `limits` are specs that whatever is installed must meet, without being asked for.
+        """
         ...
 
     def solve_removal(self, names: Sequence[CondaName]) -> Plan:
@@ -104,12 +109,18 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the user chose, apart from the SPECs."""
+    """What the user chose, apart from the SPECs.
+
+    `constraints` are PEP 508 requirements that only limit versions. `hashes` maps a SPEC to the sha256
+    of the files it admits; with `require_hashes` whatever comes from an index must have some.
+    """
 
     pre: bool = False
     deps: bool = True
     dry_run: bool = False
     constraints: Sequence[str] = ()
+    hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    require_hashes: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,10 +232,31 @@ def _installed_name(text: str, engine: Engine) -> CondaName:
 
 def _closure(requests: Sequence[Request], target: Target, engine: Engine, options: Options) -> Closure:
     closure = Closure(
-        target=target, names=engine.names, installed=engine.installed, pre=options.pre, follow=options.deps
+        target=target,
+        names=engine.names,
+        installed=engine.installed,
+        limits=_limits(options, target),
+        pre=options.pre,
+        follow=options.deps,
     )
     closure.require(Edge.of(r.requirement) for r in requests if r.requirement is not None)
     return closure
+
+
+def _limits(options: Options, target: Target) -> Limits:
+    """Constraints and hashes by project; those whose marker does not hold limit nothing."""
+    versions: dict[ProjectName, SpecifierSet] = {}
+    for text in options.constraints:
+        request = specs.parse_spec(text, target.markers)
+        if request is not None and request.requirement is not None:
+            before = versions.get(request.project, SpecifierSet())
+            versions[request.project] = before & request.requirement.specifier
+    hashes: dict[ProjectName, frozenset[str]] = {}
+    for text, allowed in options.hashes.items():
+        request = specs.parse_spec(text, target.markers)
+        if request is not None:
+            hashes[request.project] = hashes.get(request.project, frozenset()) | allowed
+    return Limits(versions=versions, hashes=hashes, require_hashes=options.require_hashes)
 
 
 def _resolve(
@@ -252,7 +284,10 @@ def _resolve(
         solved = listed
         reporter.phase("Solving")
         try:
-            return engine.solve(_specs(requests, closure), overlay, deps=options.deps)
+            limits = [
+                f"{closure.names.conda_name(p)} {conda_spec(s)}" for p, s in closure.limits.versions.items()
+            ]
+            return engine.solve(_specs(requests, closure), overlay, limits=limits, deps=options.deps)
         except Unsatisfiable as error:
             failure = error
     assert failure is not None
@@ -319,6 +354,11 @@ def _specs(requests: Sequence[Request], closure: Closure) -> list[str]:
             translate.extra_name(request.project, canonicalize_name(e)) for e in sorted(requirement.extras)
         ]
     return texts
+
+
+def _limit_specs(closure: Closure) -> list[str]:
+    limits = closure.limits.versions.items()
+    return [f"{closure.names.conda_name(project)} {conda_spec(versions)}" for project, versions in limits]
 
 
 def _reasons(closure: Closure, plan: Plan) -> dict[str, str]:

@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,10 @@ from .errors import BridgeError, ConfigError
 
 if TYPE_CHECKING:
     from .bridge import Engine, Outcome
+    from .index import Index
     from .model import Row
     from .prefix import Prefix
+    from .requirementfiles import RequirementFile
 
 PROG = "python -m conda_pypi_bridge"
 
@@ -279,14 +282,26 @@ def cache_folder() -> Path:
 def _install(args: argparse.Namespace, make_engine: Callable[[argparse.Namespace], Engine]) -> Outcome:
     from . import bridge
 
-    if not args.packages and not getattr(args, "requirement", None):
+    files = _requirement_files(args)
+    texts = [*args.packages, *files.requests]
+    if not texts:
         raise ConfigError("nothing to install: name at least one SPEC, or a file with -r")
     engine = make_engine(args)
-    index = _index(args, engine.path)
     options = bridge.Options(
-        pre=_flag(args, "pre"), deps=not _flag(args, "no_deps"), dry_run=_flag(args, "dry_run")
+        pre=_flag(args, "pre") or files.pre,
+        deps=not _flag(args, "no_deps"),
+        dry_run=_flag(args, "dry_run"),
+        constraints=files.constraints,
+        hashes=files.hashes,
+        require_hashes=files.require_hashes,
     )
-    return bridge.install(_texts(args), engine, index, options, _reporter(args))
+    return bridge.install(texts, engine, _index(args, files, engine.path), options, _reporter(args))
+
+
+def _requirement_files(args: argparse.Namespace) -> RequirementFile:
+    from . import requirementfiles
+
+    return requirementfiles.read(getattr(args, "requirement", []), environ=os.environ)
 
 
 def _remove(args: argparse.Namespace, make_engine: Callable[[argparse.Namespace], Engine]) -> Outcome:
@@ -302,18 +317,21 @@ _VERBS: dict[str, Callable[[argparse.Namespace, Callable[[argparse.Namespace], E
 }
 
 
-def _texts(args: argparse.Namespace) -> list[str]:
-    return list(args.packages)
-
-
-def _index(args: argparse.Namespace, prefix: Path) -> Any:
+def _index(args: argparse.Namespace, files: RequirementFile, prefix: Path) -> Index:
+    """The indexes of the command line, else of the requirement files, else of pip's configuration."""
     from . import config
     from .index import Index
 
     found = config.load(
-        index_url=getattr(args, "index_url", None),
-        extra_index_urls=tuple(getattr(args, "extra_index_url", ())),
+        index_url=getattr(args, "index_url", None) or files.index_url,
+        extra_index_urls=(*getattr(args, "extra_index_url", ()), *files.extra_index_urls),
         prefix=prefix,
+    )
+    found = replace(
+        found,
+        indexes=() if files.no_index else found.indexes,
+        find_links=(*found.find_links, *files.find_links),
+        trusted_hosts=found.trusted_hosts | set(files.trusted_hosts),
     )
     return Index(found, cache_folder() / "index", offline=_flag(args, "offline"))
 

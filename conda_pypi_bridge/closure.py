@@ -76,6 +76,25 @@ class Edge:
         return f"{self.project}{extras}{self.specifier}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What may be chosen, apart from what is required.
+
+    `versions` are constraints; `hashes` lists the sha256 of the only files admitted of a project; with
+    `require_hashes` no other project may come from an index.
+    """
+
+    versions: Mapping[ProjectName, SpecifierSet] = field(default_factory=dict)
+    hashes: Mapping[ProjectName, frozenset[str]] = field(default_factory=dict)
+    require_hashes: bool = False
+
+    def admits(self, wheel: Wheel) -> bool:
+        """Whether the file is one of those that may be used."""
+        if wheel.project in self.hashes:
+            return wheel.sha256 in self.hashes[wheel.project]
+        return not self.require_hashes
+
+
 @dataclass
 class Closure:
     """The growing overlay. `installed` maps conda names to the versions in the prefix."""
@@ -83,6 +102,7 @@ class Closure:
     target: Target
     names: Names
     installed: Mapping[CondaName, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
     pre: bool = False
     follow: bool = True
     depth: int | None = 1
@@ -172,9 +192,9 @@ class Closure:
     def _meet(self, edge: Edge) -> _Step:
         """Leave an edge to the prefix or to channels where they satisfy it, else overlay it."""
         name = self.names.conda_name(edge.project)
-        if self.depth == 1 and not edge.extras and _admits(edge, self.installed.get(name, ""), pre=True):
+        if self.depth == 1 and not edge.extras and self._has(edge, name):
             return
-        if edge.project not in self.overlaid:
+        if edge.project not in self.overlaid and edge.project not in self.limits.hashes:
             versions = yield ChannelWant(name)
             usable = [v for v in _versions(versions) if self._admitted(edge, [v])]
             if usable:
@@ -285,25 +305,36 @@ class Closure:
                 yield best
 
     def _permitted(self, edge: Edge, wheel: Wheel) -> bool:
-        """Requires-Python holds (PEP 503), and a yanked file only when pinned (PEP 592)."""
+        """Requires-Python holds (PEP 503), a yanked file is pinned (PEP 592), the hash is one that may be."""
         if wheel.yanked is not None and not _pins(edge.specifier):
+            return False
+        if not self.limits.admits(wheel):
             return False
         return _python_admits(wheel.requires_python, self.target.python)
 
     def _admitted(self, edge: Edge, versions: Sequence[Version]) -> list[Version]:
         """PEP 440: pre-releases only where asked for, named by a specifier, or nothing else fits."""
-        return list(edge.specifier.filter(versions, prereleases=True if self.pre else None))
+        specifier = self._specifier(edge)
+        return list(specifier.filter(versions, prereleases=True if self.pre else None))
+
+    def _specifier(self, edge: Edge) -> SpecifierSet:
+        return edge.specifier & self.limits.versions.get(edge.project, SpecifierSet())
+
+    def _has(self, edge: Edge, name: CondaName) -> bool:
+        """Whether the prefix has what satisfies the edge."""
+        version = _version(self.installed.get(name, ""))
+        return version is not None and self._specifier(edge).contains(version, prereleases=True)
 
     def _misfit(self, edge: Edge, page: ProjectPage) -> NoFittingWheel:
         return NoFittingWheel(
             edge.project,
-            misfit_reason(edge.specifier, page, self.target),
+            misfit_reason(self._specifier(edge), page, self.target, self.limits),
             required_by=edge.required_by,
             hint=misfit_hint(page),
         )
 
 
-def misfit_reason(specifier: SpecifierSet, page: ProjectPage, target: Target) -> str:
+def misfit_reason(specifier: SpecifierSet, page: ProjectPage, target: Target, limits: Limits) -> str:
     """What the index has against what was wanted, in one clause."""
     wanted = f"Python {target.python} on {target.subdir}"
     if not page.wheels:
@@ -316,6 +347,8 @@ def misfit_reason(specifier: SpecifierSet, page: ProjectPage, target: Target) ->
     newest = max(w.version for w in page.wheels)
     if not matching:
         return f"no version matches {specifier or 'any'} (the newest wheel is {newest})"
+    if not any(limits.admits(w) for w in matching):
+        return "no file has a hash that the requirements file gives"
     version = max(w.version for w in matching)
     of_version = [w for w in matching if w.version == version]
     pythons = {w.requires_python for w in of_version if not _python_admits(w.requires_python, target.python)}
@@ -354,11 +387,6 @@ def _version(text: str) -> Version | None:
         return Version(text)
     except InvalidVersion:
         return None
-
-
-def _admits(edge: Edge, version: str, *, pre: bool) -> bool:
-    parsed = _version(version) if version else None
-    return parsed is not None and edge.specifier.contains(parsed, prereleases=pre)
 
 
 def _pins(specifier: SpecifierSet) -> bool:

@@ -50,6 +50,7 @@ RANKS = {
     "namedata": 20,
     "pages": 20,
     "prefix": 20,
+    "requirementfiles": 20,
     "store": 20,
     "strictzip": 20,
     # core

@@ -173,7 +173,9 @@ class CondaEngine:
                     return False
         return True
 
-    def solve(self, requests: Sequence[str], overlay: Sequence[PackageRecord], *, deps: bool) -> Plan:
+    def solve(
+        self, requests: Sequence[str], overlay: Sequence[PackageRecord], *, limits: Sequence[str], deps: bool
+    ) -> Plan:
         self._packages = {package.dist: package for package in overlay}
         deps_modifier = DepsModifier.NOT_SET if deps else DepsModifier.NO_DEPS
         with _written(overlay, deps=deps) as channel:
@@ -183,7 +185,10 @@ class CondaEngine:
                     str(self.path),
                     [*([channel] if overlay else []), *context.channels],
                     context.subdirs,
-                    specs_to_add=[MatchSpec(text) for text in requests],
+                    specs_to_add=[
+                        *map(MatchSpec, requests),
+                        *(MatchSpec(text, optional=True) for text in limits),
+                    ],
                     command="install",
                 )
                 try:

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -40,7 +41,16 @@ from ..model import (
     Target,
 )
 from ..names import Names
-from ..prefix import Prefix, append_history, is_writable, native_markers, prefix_lock, set_aside
+from ..prefix import (
+    Prefix,
+    append_history,
+    is_writable,
+    native_markers,
+    placed_files,
+    prefix_lock,
+    prune_empty,
+    set_aside,
+)
 from ..report import Reporter
 from ..tags import make_target
 from ..versions import conda_spec, conda_version
@@ -79,6 +89,8 @@ class RattlerEngine:
         self._subdir = config.subdir or str(rattler.Subdir.current())
         self._platforms = [rattler.Subdir(self._subdir), rattler.Subdir("noarch")]
         self._channels = [_channel(name, config) for name in channels]
+        named = zip(self._channels, channels, strict=True)
+        self._names = {c.base_url.rstrip("/"): name for c, name in named if _is_name(name)}
         self.names = names
         self._virtual = [v.into_generic() for v in rattler.VirtualPackage.detect()]
         self._packages: dict[str, PackageRecord] = {}
@@ -115,11 +127,7 @@ class RattlerEngine:
     def _state(self) -> Mapping[str, rattler.RepoDataRecord]:
         """The records of everything in the prefix, by name."""
         python = self._prefix.python
-        folder = self.path / "conda-meta"
-        state: dict[str, rattler.RepoDataRecord] = {}
-        for file in sorted(folder.glob("*.json")):
-            record = rattler.PrefixRecord.from_path(file)
-            state[record.name.normalized] = record
+        state: dict[str, rattler.RepoDataRecord] = {r.name.normalized: r for r in _installed(self.path)}
         if python is not None and python.is_venv:
             state["python"] = _read_record(_venv_python(python.version, self._subdir))
         present = {dist.project: dist.version for dist in self._prefix.dists}
@@ -193,7 +201,9 @@ class RattlerEngine:
                     return False
         return True
 
-    def solve(self, requests: Sequence[str], overlay: Sequence[PackageRecord], *, deps: bool) -> Plan:
+    def solve(
+        self, requests: Sequence[str], overlay: Sequence[PackageRecord], *, limits: Sequence[str], deps: bool
+    ) -> Plan:
         self._packages = {package.dist: package for package in overlay}
         self._requests = list(requests)
         self._removed = []
@@ -206,7 +216,8 @@ class RattlerEngine:
         failure: Unsatisfiable | None = None
         for priority in _priorities(self._config.channel_priority):
             try:
-                return self._set_final(self._solve(specs, records, priority, locked=[*self._state.values()]))
+                locked = [*self._state.values()]
+                return self._set_final(self._solve(specs, records, priority, locked=locked, limits=limits))
             except Unsatisfiable as error:
                 failure = failure or error
         assert failure is not None
@@ -229,6 +240,7 @@ class RattlerEngine:
         priority: rattler.ChannelPriority,
         *,
         locked: Sequence[rattler.RepoDataRecord],
+        limits: Sequence[str] = (),
     ) -> list[rattler.RepoDataRecord]:
         venv = self._prefix.python is not None and self._prefix.python.is_venv
         pinned = [record for record in locked if venv and record.name.normalized == "python"]
@@ -241,7 +253,7 @@ class RattlerEngine:
             pinned_packages=pinned,
             virtual_packages=self._virtual,
             channel_priority=priority,
-            constraints=[*self._prefix.pinned, *self._config.pinned_packages],
+            constraints=[*self._prefix.pinned, *self._config.pinned_packages, *limits],
         )
         try:
             return self._loop.run(solve)
@@ -287,7 +299,7 @@ class RattlerEngine:
             version=str(record.version),
             build=str(record.build),
             build_number=record.build_number,
-            channel=channel.rstrip("/").rpartition("/")[2],
+            channel=self._names.get(channel.rstrip("/"), channel.rstrip("/")),
             base_url=channel.rstrip("/"),
             subdir=record.subdir,
             size=record.size or 0,
@@ -311,11 +323,13 @@ class RattlerEngine:
     def link(self, plan: Plan) -> None:
         """Install the final state; go back to the one before if that fails."""
         replaced = [self._pip[CondaName(row.name)] for row in plan.unlink if row.name in self._pip]
+        began = time.time()
         with self._adopted(), set_aside(self._prefix, replaced):
             try:
                 self._install(self._final)
             except BaseException:
                 self._install([*self._state.values()])
+                self._sweep([row.dist for row in plan.link], began)
                 raise
         append_history(
             self.path,
@@ -325,6 +339,7 @@ class RattlerEngine:
             update_specs=[str(rattler.MatchSpec(text)) for text in self._requests],
             remove_specs=self._removed,
             tool=f"conda_pypi_bridge version: {__version__}",
+            channel_names=self._names,
         )
 
     def _install(self, records: Sequence[rattler.RepoDataRecord]) -> None:
@@ -333,6 +348,7 @@ class RattlerEngine:
             list(records),
             self.path,
             cache_dir=self._cache,
+            installed_packages=_installed(self.path),
             ignored_packages={r.name.normalized for r in records if r.channel in (_PIP, _VENV)},
             platform=rattler.Subdir(self._subdir),
             requested_specs=[rattler.MatchSpec(text)._match_spec for text in requested],
@@ -342,6 +358,16 @@ class RattlerEngine:
             self._loop.run(install)
         except InstallerError as error:
             raise PrefixError(str(self.path), f"linking failed: {_first_lines(str(error))}") from error
+
+    def _sweep(self, dists: Sequence[str], since: float) -> None:
+        """Delete what a failed link left: rattler forgets the files of a package that it did not finish."""
+        kept = self._prefix.owned_files
+        for dist in dists:
+            for path in placed_files(self._cache / dist, self._prefix):
+                file = self.path / path
+                if path not in kept and file.is_file() and file.lstat().st_ctime >= since:
+                    file.unlink()
+                    prune_empty(self._prefix, [file])
 
     @contextmanager
     def _adopted(self) -> Iterator[None]:
@@ -409,11 +435,18 @@ def rattler_gateway(cache: Path) -> rattler.Gateway:
     return _GATEWAYS[cache]
 
 
+def _is_name(channel: str) -> bool:
+    """Whether a channel is given by its name, as opposed to a URL or a path."""
+    return (
+        "://" not in channel and not channel.startswith((".", "/", "~")) and not Path(channel).is_absolute()
+    )
+
+
 def _channel(name: str, config: CondaConfig) -> rattler.Channel:
     """A channel by URL, path or name; names as conda's ``custom_channels`` and alias resolve them."""
     if "://" in name:
         return rattler.Channel(name)
-    if name.startswith((".", "/", "~")) or Path(name).is_absolute():
+    if not _is_name(name):
         return rattler.Channel(Path(name).expanduser().absolute().as_uri())
     first = name.partition("/")[0]
     for custom in (name, first):
@@ -424,7 +457,25 @@ def _channel(name: str, config: CondaConfig) -> rattler.Channel:
     return rattler.Channel(name)
 
 
-def _read_record(record: Mapping[str, Any]) -> rattler.RepoDataRecord:
+def _installed(prefix: Path) -> list[rattler.PrefixRecord]:
+    """The records of ``conda-meta``, each with the paths of its files as they are in the prefix.
+
+    conda notes those of a ``noarch: python`` package as they are in the package; rattler would look
+    there for what it is to delete, and leave it behind.
+    """
+    found = []
+    for file in sorted((prefix / "conda-meta").glob("*.json")):
+        document = json.loads(file.read_text("utf-8"))
+        files = document.get("files", [])
+        if document.get("noarch") == "python" and files:
+            paths = [{"_path": path, "path_type": "hardlink"} for path in files]
+            found.append(_read_record({**document, "paths_data": {"paths_version": 1, "paths": paths}}))
+        else:
+            found.append(rattler.PrefixRecord.from_path(file))
+    return found
+
+
+def _read_record(record: Mapping[str, Any]) -> rattler.PrefixRecord:
     """A record of rattler from conda's JSON.
 
     Its constructor insists on a channel that is a URL; read from a file, as an installed package's

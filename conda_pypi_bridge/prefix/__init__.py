@@ -9,6 +9,7 @@ from .environment import Prefix, dist_mapping, read_prefix
 from .guard import prefix_lock, set_aside
 from .history import append_history, redact, requested_specs
 from .interpreter import PythonInPrefix, native_markers
+from .layout import placed_files
 from .locate import is_writable, locate, refuse_system_python
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "is_writable",
     "locate",
     "native_markers",
+    "placed_files",
     "prefix_lock",
     "prune_empty",
     "read_prefix",

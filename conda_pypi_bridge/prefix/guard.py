@@ -18,17 +18,22 @@ from .dists import files_of, prune_empty
 from .environment import Prefix
 
 
-@contextmanager
-def prefix_lock(prefix: Path, reporter: Reporter) -> Iterator[None]:
-    """Only one process of the bridge changes a prefix at a time; the others wait, and say so.
+def lock_file(prefix: Path) -> Path:
+    """The file that stands for a prefix being changed.
 
-    The lock lies outside of the prefix, so that a dry run leaves no trace there.
+    It lies outside of the prefix, so that a dry run leaves no trace there.
     """
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     folder = Path(tempfile.gettempdir()) / f"{CHANNEL}-locks-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
     name = hashlib.sha256(os.fsencode(prefix.resolve())).hexdigest()[:24]
-    lock = FileLock(folder / f"{name}.lock")
+    return folder / f"{name}.lock"
+
+
+@contextmanager
+def prefix_lock(prefix: Path, reporter: Reporter) -> Iterator[None]:
+    """Only one process of the bridge changes a prefix at a time; the others wait, and say so."""
+    lock = FileLock(lock_file(prefix))
     try:
         lock.acquire(timeout=0)
     except Timeout:

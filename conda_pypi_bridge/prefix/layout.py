@@ -1,0 +1,38 @@
+"""Where the files of an extracted conda package land in a prefix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from .environment import Prefix
+
+
+def placed_files(package: Path, prefix: Prefix) -> Iterator[str]:
+    """Paths, relative to the prefix, of the files that linking an extracted package places.
+
+    CEP 20 and conda's ``noarch: python`` form: ``site-packages/`` and ``python-scripts/`` go where the
+    prefix's Python has them, and entry points become scripts. Yields nothing for what is not there.
+    """
+    info = package / "info"
+    if not (info / "paths.json").is_file():
+        return
+    link = json.loads((info / "link.json").read_text("utf-8")) if (info / "link.json").is_file() else {}
+    noarch = link.get("noarch", {})
+    python_form = noarch.get("type") == "python" and prefix.python is not None
+    scripts = "Scripts" if prefix.windows else "bin"
+    for entry in json.loads((info / "paths.json").read_text("utf-8"))["paths"]:
+        path = str(entry["_path"])
+        if python_form and path.startswith("site-packages/"):
+            assert prefix.python is not None
+            site = prefix.python.site_packages.relative_to(prefix.path).as_posix()
+            path = f"{site}/{path.removeprefix('site-packages/')}"
+        elif python_form and path.startswith("python-scripts/"):
+            path = f"{scripts}/{path.removeprefix('python-scripts/')}"
+        yield path
+    for entry_point in noarch.get("entry_points", ()):
+        name = entry_point.partition("=")[0].strip()
+        yield f"{scripts}/{name}"
+        if prefix.windows:
+            yield from (f"{scripts}/{name}.exe", f"{scripts}/{name}-script.py")
