@@ -45,6 +45,7 @@ ALLOWED = {
     r"\.dist-info/provenance_url\.json$": "PEP 710: where the wheel came from",
     r"(^|/)__pycache__(/|$)": "caches of compiled code are made where the files are linked",
     r"^conda-meta(/|$)": "the engine's own record of the package",
+    r"(^|/)bin/pip3\.\d+$": "pip names one script of its own wheel after the running Python",
     r"^CACHEDIR\.TAG$": "rattler marks every prefix so",
     r"^\w+-1\.0\.data/scripts/run$": "pip's RECORD keeps the row of a script that an entry point replaced",
 }
@@ -132,9 +133,13 @@ class Installation:
 
     def rows(self) -> dict[str, tuple[str, str]]:
         """RECORD: hash and size by path."""
-        (record,) = (path for place, path in self.files.items() if place.endswith(".dist-info/RECORD"))
-        rows = csv.reader(record.read_text().splitlines())
+        rows = csv.reader(self.record.read_text("utf-8").splitlines())
         return {_place(path): (digest, size) for path, digest, size in rows}
+
+    @property
+    def record(self) -> Path:
+        (record,) = (path for place, path in self.files.items() if _is_dist_info(place, "RECORD"))
+        return record
 
     def starts_with_own_python(self, content: bytes) -> bool:
         return content.startswith(f"#!{self.prefix}/bin/python".encode())
@@ -143,6 +148,11 @@ class Installation:
 def _place(path: str) -> str:
     """In a virtual environment pip puts headers below ``include/site``, else straight below ``include``."""
     return re.sub(r"(^|/)include/site/(?=python)", r"\1include/", path)
+
+
+def _is_dist_info(place: str, name: str) -> bool:
+    """Whether it is the wheel's own dist-info file of that name, not one of a vendored distribution."""
+    return re.fullmatch(rf"lib/[^/]+/site-packages/[^/]+\.dist-info/{name}", place) is not None
 
 
 def differences(theirs: Installation, ours: Installation) -> Iterator[str]:
@@ -180,9 +190,9 @@ def _is_same_entry_point(theirs: bytes, ours: bytes) -> bool:
 
 def _names_tool(place: str, theirs: bytes, ours: bytes) -> bool:
     """RECORD is compared row by row; INSTALLER names who installed (PEP 376)."""
-    if place.endswith(".dist-info/RECORD"):
+    if _is_dist_info(place, "RECORD"):
         return True
-    return place.endswith(".dist-info/INSTALLER") and (theirs, ours) == (b"pip\n", b"conda\n")
+    return _is_dist_info(place, "INSTALLER") and (theirs, ours) == (b"pip\n", b"conda\n")
 
 
 def _row_differences(
@@ -197,10 +207,9 @@ def _row_differences(
 
 def _false_rows(ours: Installation) -> Iterator[str]:
     """RECORD lists what is installed, nothing else, with true hashes and sizes (PEP 376)."""
-    (record,) = (path for path in ours.files.values() if path.name == "RECORD")
     listed = set()
     for path, row in ours.rows().items():
-        file = Path(os.path.normpath(record.parents[1] / path))
+        file = Path(os.path.normpath(ours.record.parents[1] / path))
         listed.add(file)
         content = file.read_bytes() if file.exists() else b""
         true = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
