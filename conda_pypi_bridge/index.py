@@ -174,7 +174,7 @@ class Index:
     def _tell(self, project: ProjectName, warnings: Sequence[str]) -> None:
         for text in warnings:
             _log.info("%s: %s", project, text)
-            if self._reporter:
+            if self._reporter is not None:
                 self._reporter.warn(f"{project}: {text}")
 
     # Metadata

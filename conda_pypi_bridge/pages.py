@@ -179,6 +179,7 @@ def _absolute(url: str, base: str, local: bool) -> str:
     """
     url = (url if url.startswith("https://") else _join(base, url)).partition("#")[0]
     scheme, _, rest = url.partition("://")
+    scheme = scheme.lower()
     if scheme == "file" and local:
         return url
     if scheme == "file":

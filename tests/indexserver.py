@@ -100,9 +100,9 @@ class IndexServer:
 
     `announce` lists ``core-metadata`` on pages; `metadata` answers ``FILE.metadata``; `ranges` honours
     Range; `auth` is the ``(user, password)`` that every request must carry; `etags` sends validators
-    and 304; `max_age` is the Cache-Control of pages, in seconds. `calls` is the log, `connections` the
-    number of connections that were opened. `tls` is a PEM file of certificate
-    and key.
+    and 304; `max_age` is the Cache-Control of pages, in seconds; `tls` is a PEM file of certificate and
+    key. `calls` is the log, `sent` the statuses, `bytes_sent` the size of all bodies, `connections` how
+    many connections were opened.
     """
 
     def __init__(
@@ -126,6 +126,8 @@ class IndexServer:
         self.max_age = max_age
         self.calls: list[Call] = []
         self.connections = 0
+        self.sent: list[int] = []
+        self.bytes_sent = 0
         self.files: dict[str, bytes] = {}
         self.pages: dict[str, list[dict[str, Any]]] = {}
         self.status: dict[str, dict[str, str]] = {}
@@ -223,7 +225,11 @@ class IndexServer:
     def respond(self, call: Call) -> Answer:
         """The answer to one request, bent where a test says so."""
         self.calls.append(call)
-        answer = self._plain(call)
+        answer = self._bent(call, self._plain(call))
+        self.sent.append(answer.status)
+        return answer
+
+    def _bent(self, call: Call, answer: Answer) -> Answer:
         for pattern, behaviour, left in self._bends:
             with self._lock:
                 chosen = bool(left[0]) and bool(pattern.search(call.path))
@@ -348,6 +354,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         for chunk in [answer.body[: answer.stop_after]] if isinstance(answer.body, bytes) else answer.body:
             self.wfile.write(chunk)
+            self.server.index.bytes_sent += len(chunk)
         if answer.stop_after is not None:
             self.close_connection = True
 
