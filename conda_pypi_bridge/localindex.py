@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
+from .errors import IndexFailure
 from .model import ProjectName, ProjectPage
-from .pages import Listing, Page, decode_html, only, project_page
+from .pages import Listing, Page, PageError, decode_html, only, project_page
 from .store import Store
 
 _BLOCK = 1 << 20
@@ -27,7 +28,8 @@ class LocalIndexes:
     """What simple indexes (a folder for each project) and --find-links places on the disk have.
 
     A --find-links place is a folder of files, or an HTML file with links. Places that do not exist are
-    passed over, as pip does. `store` remembers the hashes of files that come without.
+    passed over, as pip does; those that cannot be read raise `IndexFailure`. `store` remembers the hashes
+    of files that come without.
     """
 
     def __init__(self, indexes: Iterable[str], find_links: Iterable[str], store: Store) -> None:
@@ -82,10 +84,14 @@ def _read_index(folder: Path) -> Page | None:
 
 def _read_place(place: Path) -> Page | None:
     """An HTML file with links to files, or a folder of files; None where there is neither."""
-    if place.is_file():
-        return decode_html(place.read_bytes(), place.absolute().as_uri())
-    if not place.is_dir():
-        return None
-    files = sorted(file.absolute() for file in place.iterdir() if file.suffix == ".whl")
+    url = place.absolute().as_uri()
+    try:
+        if place.is_file():
+            return decode_html(place.read_bytes(), url)
+        if not place.is_dir():
+            return None
+        files = sorted(file.absolute() for file in place.iterdir() if file.suffix == ".whl")
+    except (PageError, OSError) as error:
+        raise IndexFailure(url, str(error)) from None
     listings = tuple(Listing(file.name, file.as_uri(), "", "", None, None, "", None) for file in files)
-    return Page(files=listings, base=f"{place.absolute().as_uri()}/")
+    return Page(files=listings, base=f"{url}/")
