@@ -223,9 +223,12 @@ class IndexServer:
         return sum(bool(re.search(path, call.path)) for call in self.calls)
 
     def respond(self, call: Call) -> Answer:
-        """The answer to one request, bent where a test says so."""
+        """The answer to one request, bent where a test says so, once the client has shown who it is."""
         self.calls.append(call)
-        answer = self._bent(call, self._plain(call))
+        if self.auth and call.headers.get("Authorization") != _basic(self.auth):
+            answer = Answer(401, {"WWW-Authenticate": 'Basic realm="index"'})
+        else:
+            answer = self._bent(call, self._plain(call))
         self.sent.append(answer.status)
         return answer
 
@@ -239,8 +242,6 @@ class IndexServer:
         return answer
 
     def _plain(self, call: Call) -> Answer:
-        if self.auth and call.headers.get("Authorization") != _basic(self.auth):
-            return Answer(401, {"WWW-Authenticate": 'Basic realm="index"'})
         path = unquote(urlsplit(call.path).path)
         if match := re.fullmatch(r"/simple/([^/]+)/", path):
             return self._page(call, match[1])
