@@ -46,6 +46,8 @@ _INSTALLER_OWNED = frozenset(
     ["RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "REQUESTED", "direct_url.json", "provenance_url.json"]
 )
 _LICENCE = re.compile(r"(licen[cs]es?|license_files)/.|(licen[cs]e|copying|notice|authors)[^/]*$", re.I)
+#: From this size in bytes on, handing a member to another thread costs less than it saves.
+_LARGE = 1 << 16
 _WORKERS = min(4, os.cpu_count() or 1)
 
 
@@ -196,15 +198,19 @@ def _headers_folder(record: PackageRecord, python: str) -> str:
 
 
 def _write_members(wheel: WheelFile, members: Mapping[str, Member], stage: Path) -> list[_File]:
-    """Unpack `members`; decompression, hashing and writing all release the interpreter lock."""
-    for folder in {(stage / path).parent for path in members}:
-        folder.mkdir(parents=True, exist_ok=True)
+    """Unpack `members`, large ones in threads: decompressing and hashing release the interpreter lock."""
+    for folder in sorted({posixpath.dirname(path) for path in members}):
+        (stage / folder).mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        return list(pool.map(lambda path: _write_member(wheel, members[path], path, stage), members))
+        large = [path for path, member in members.items() if member.entry.size >= _LARGE]
+        pending = [pool.submit(_write_member, wheel, members[path], path, stage) for path in large]
+        small = [path for path, member in members.items() if member.entry.size < _LARGE]
+        written = [_write_member(wheel, members[path], path, stage) for path in small]
+    return written + [future.result() for future in pending]
 
 
 def _write_member(wheel: WheelFile, member: Member, path: str, stage: Path) -> _File:
-    with _create(stage / path, executable=member.executable) as file:
+    with _create(stage, path, executable=member.executable) as file:
         if member.root != SCRIPTS:
             return _File(path=path, digest=wheel.copy(member.entry, file.write))
         shebang = _ShebangWriter(file.write)
@@ -261,10 +267,10 @@ def _record_rows(files: list[_File], wheel: WheelFile, *, windows: bool) -> Iter
     site, scripts = ("Lib/site-packages", "Scripts") if windows else ("lib/pythonX.Y/site-packages", "bin")
     for file in files:
         root, _, path = file.path.partition("/")
-        place = {SITE_PACKAGES: f"{site}/{path}", SCRIPTS: f"{scripts}/{path}"}.get(root, file.path)
+        if root != SITE_PACKAGES:
+            path = posixpath.relpath(f"{scripts}/{path}" if root == SCRIPTS else file.path, site)
         digest = base64.urlsafe_b64encode(bytes.fromhex(file.digest.sha256)).rstrip(b"=").decode()
-        known = ("", "") if file.rewritten else (f"sha256={digest}", str(file.digest.size))
-        yield posixpath.relpath(place, site), *known
+        yield (path, "", "") if file.rewritten else (path, f"sha256={digest}", str(file.digest.size))
     for name in wheel.entry_points:
         for suffix in (".exe", "-script.py") if windows else ("",):
             yield posixpath.relpath(f"{scripts}/{name}{suffix}", site), "", ""
@@ -329,7 +335,7 @@ def _write_info(record: PackageRecord, files: list[_File], stage: Path, *, about
         for file in ordered
     ]
     _write(stage, "info/index.json", _json(record.index_json()))
-    _write(stage, "info/paths.json", _json({"paths": paths, "paths_version": 1}))
+    _write(stage, "info/paths.json", json.dumps({"paths": paths, "paths_version": 1}).encode())
     _write(stage, "info/files", "".join(f"{file.path}\n" for file in ordered).encode())
     _write(stage, "info/about.json", _json(about))
 
@@ -350,12 +356,12 @@ def _digest(content: bytes) -> Digest:
 
 def _write(stage: Path, path: str, content: bytes) -> _File:
     (stage / path).parent.mkdir(parents=True, exist_ok=True)
-    with _create(stage / path) as file:
+    with _create(stage, path) as file:
         file.write(content)
     return _File(path=path, digest=_digest(content))
 
 
-def _create(path: Path, *, executable: bool = False) -> BinaryIO:
+def _create(stage: Path, path: str, *, executable: bool = False) -> BinaryIO:
     """A new file to write, with the mode that pip gives: 0644 or 0755 under the usual umask."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    return os.fdopen(os.open(path, flags, 0o777 if executable else 0o666), "wb")
+    return os.fdopen(os.open(f"{stage}/{path}", flags, 0o777 if executable else 0o666), "wb")

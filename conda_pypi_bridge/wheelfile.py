@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import dirname
 from typing import BinaryIO, NamedTuple
+from unicodedata import category, normalize
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -76,7 +77,8 @@ def bounded_size(wheel: WheelFile) -> Iterator[Complaint]:
 def plain_names(wheel: WheelFile) -> Iterator[Complaint]:
     """Backslash and colon are separators on Windows; what cannot be seen cannot be judged."""
     for name in _names(wheel):
-        if "\\" in name or ":" in name or any(unicodedata.category(sign) in _INVISIBLE for sign in name):
+        visible = name.isascii() and name.isprintable()  # most names: no need to look at each character
+        if "\\" in name or ":" in name or not (visible or _INVISIBLE.isdisjoint(map(category, name))):
             yield Complaint("the name holds a backslash, a colon or an invisible character", name)
 
 
@@ -201,10 +203,10 @@ def distinct_places(wheel: WheelFile) -> Iterator[Complaint]:
     for member in wheel.members:
         if owners.setdefault(member.place, member.root) != member.root:
             yield Complaint("two members would be installed to one place", member.entry.name)
-    folders = {str(folder) for place in owners for folder in PurePosixPath(place).parents}
+    folders = _folders(owners)
     spellings: dict[str, str] = {}
     for path in [*owners, *folders]:
-        key = unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
+        key = normalize("NFC", normalize("NFD", path).casefold())
         if spellings.setdefault(key, path) != path:
             yield Complaint(f"is {spellings[key]!r} where case or Unicode form does not count", path)
     for path in sorted(folders & set(owners)):
@@ -278,6 +280,16 @@ def _check_digest(file: BinaryIO, expected: Wheel) -> None:
         digest.update(piece)
     if digest.hexdigest() != expected.sha256 or expected.size not in (None, file.tell()):
         raise WheelRefused(expected.filename, "wheel-hash", "not the sha256 and size that the index gives")
+
+
+def _folders(places: Iterable[str]) -> set[str]:
+    """Every folder above one of `places`."""
+    found: set[str] = set()
+    above = {dirname(place) for place in places} - {""}
+    while above:
+        found |= above
+        above = {dirname(folder) for folder in above} - found - {""}
+    return found
 
 
 def _names(wheel: WheelFile) -> Iterator[str]:
