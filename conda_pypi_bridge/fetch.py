@@ -231,10 +231,12 @@ class Fetcher:
 
     def _send(self, url: str, kind: str, headers: Mapping[str, str]) -> requests.Response:
         """One request, to this host alone: credentials are looked up for it, never carried over."""
-        auth = self.credentials.find(url)
-        # Without credentials of ours, requests looks into netrc.
+        found = self.credentials.find(url)
+        # In UTF-8, which RFC 7617 recommends; requests would take Latin-1. Without credentials of ours it
+        # looks into netrc.
+        auth = HTTPBasicAuth(found.user.encode(), found.password.encode()) if found else None
         request = self._session.prepare_request(
-            requests.Request("GET", url, headers=dict(headers), auth=HTTPBasicAuth(*auth) if auth else None)
+            requests.Request("GET", url, headers=dict(headers), auth=auth)
         )
         proxies = self._session.merge_environment_settings(url, {}, True, None, None)["proxies"]
         adapter, verify = self._adapter(url)

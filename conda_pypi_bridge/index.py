@@ -192,7 +192,7 @@ class Index:
                 content = self._read_metadata(wheel)
             except BadWheel as error:
                 raise IndexFailure(public_url(wheel.url), str(error)) from None
-            if fault := _identity_fault(content, wheel):
+            if fault := _fault(content, wheel):
                 raise IndexFailure(public_url(wheel.url), fault)
             self._store.put(key, content)
         return content
@@ -239,14 +239,10 @@ class Index:
             return answer.read(METADATA_CAP) if answer.status == 200 else None
 
         content = self._fetcher.fetch(url, read, kind="metadata", accept=ANSWERS | _NOT_OFFERED)
-        if content is None:
-            return None
-        if not wheel.metadata_sha256:
-            # A server may answer 200 with a page that says "not found".
-            return content if _header(content, "Metadata-Version") else None
-        if hashlib.sha256(content).hexdigest() != wheel.metadata_sha256:
-            raise IndexFailure(public_url(url), "the sha256 is not the one that the index announces")
-        return content
+        if content is None or wheel.metadata_sha256:
+            return content
+        # A server may answer 200 with a page that says "not found".
+        return content if _header(content, "Metadata-Version") else None
 
     # Wheels
 
@@ -286,11 +282,12 @@ class Index:
     def _check_promise(self, wheel: Wheel, path: Path) -> None:
         """The wheel must hold the METADATA that was resolved with; else both are forgotten."""
         key = self._metadata_key(wheel)
-        promised = self._store.get(key)
+        promised = self._metadata.known(key) or self._store.get(key)
         if promised is None:
             return
         with contextlib.suppress(BadWheel):  # the builder says better what is wrong with it
             if local_metadata(path, wheel, METADATA_CAP) != promised:
+                self._metadata.forget(key)
                 self._store.remove(key)
                 path.unlink()
                 raise IndexFailure(
@@ -313,6 +310,14 @@ class _Once(Generic[K, V]):
             if key not in self._values:
                 self._values[key] = make()
             return self._values[key]
+
+    def known(self, key: K) -> V | None:
+        """What was made for `key`, if anything."""
+        return self._values.get(key)
+
+    def forget(self, key: K) -> None:
+        """Make it anew next time."""
+        self._values.pop(key, None)
 
 
 def _joined(pages: Sequence[ProjectPage]) -> ProjectPage | None:
@@ -342,8 +347,11 @@ def _header(content: bytes, name: str) -> str:
     return found[1].decode("utf-8", "replace") if found else ""
 
 
-def _identity_fault(content: bytes, wheel: Wheel) -> str:
-    """What is wrong with a METADATA that is to be that of `wheel`, or nothing."""
+def _fault(content: bytes, wheel: Wheel) -> str:
+    """What is wrong with a METADATA that is to be that of `wheel`, wherever it came from, or nothing."""
+    announced = wheel.metadata_sha256
+    if announced and hashlib.sha256(content).hexdigest() != announced:
+        return "the sha256 of its METADATA is not the one that the index announces"
     name, version = _header(content, "Name"), _header(content, "Version")
     try:
         same = str(canonicalize_name(name)) == wheel.project and Version(version) == wheel.version

@@ -69,21 +69,22 @@ class Page:
     warnings: tuple[str, ...] = ()
 
 
-def decode(body: bytes, content_type: str, url: str, project: ProjectName) -> Page:
+def decode(body: bytes, content_type: str, url: str, project: ProjectName | None) -> Page:
     """Decode the page that `url` answered when it was asked for `project`.
 
-    Raises `PageError` for anything that is not a usable page of that project.
+    Without a project it is an HTML page with links to files of many (``--find-links``). Raises `PageError`
+    for anything that is not a usable page.
     """
     kind, _, parameters = content_type.partition(";")
     kind = kind.strip().lower()
     if not body.strip():
         raise PageError("the answer is empty")
-    if kind == JSON_TYPE:
+    if kind == JSON_TYPE and project:
         return _decode_json(body, url, project)
     if kind in HTML_TYPES:
         charset = re.search(r"charset=\"?([\w-]+)", parameters, re.IGNORECASE)
         page = decode_html(body, url, charset[1] if charset else "utf-8")
-        if page.files and not only(page, project).files:
+        if project and page.files and not only(page, project).files:
             raise PageError("the page is that of another project")
         return page
     raise PageError(f"the answer is of type {kind or 'unknown'!r}, not a package index page")

@@ -12,7 +12,7 @@ from .credentials import public_url, split_credentials
 from .errors import OfflineError
 from .fetch import Answer, Fetcher
 from .model import ProjectName
-from .pages import ACCEPT, Page, PageError, decode, decode_html
+from .pages import ACCEPT, Page, PageError, decode
 from .store import Store
 
 #: Bytes. The largest pages in practice, of 10,000 files, have 4 MB.
@@ -138,11 +138,8 @@ class RemotePages:
 
 
 def _decode(entry: Entry, project: ProjectName | None) -> Page | None:
-    if entry.status in _ABSENT:
-        return None
-    if project is None:
-        return decode_html(entry.body, entry.url)
-    return decode(entry.body, entry.content_type, entry.url, project)
+    absent = entry.status in _ABSENT
+    return None if absent else decode(entry.body, entry.content_type, entry.url, project)
 
 
 def _fresh_for(answer: Answer) -> int:

@@ -57,14 +57,13 @@ class Transfer:
         return headers
 
     def _read(self, answer: Answer) -> None:
-        if answer.status == 206 and self._continues(answer):
-            pass
-        elif answer.status in (200, 206, 416) and self.done:
+        if not self._continues(answer):
+            resuming = self.done > 0
             self._start_over()
-            if answer.status != 200:
+            if resuming and answer.status in (206, 416):
                 raise TryAgain(f"HTTP {answer.status} to a request for the rest of the file")
-        elif answer.status != 200:
-            raise self._fetcher.failure(self._url, f"HTTP {answer.status}")
+            if answer.status != 200:
+                raise self._fetcher.failure(self._url, f"HTTP {answer.status}")
         etag = answer.headers.get("ETag", "")
         self._validator = answer.headers.get("Last-Modified", "") if etag[:2] in ("", "W/") else etag
         for chunk in answer.chunks(self._cap - self.done):
@@ -76,11 +75,13 @@ class Transfer:
             raise TryAgain(f"the answer ended after {self.done} of {self._size} bytes")
 
     def _continues(self, answer: Answer) -> bool:
+        """Whether the answer begins where the file ends (RFC 9110, section 14.4)."""
         found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-        return bool(self.done and found and int(found[1]) == self.done)
+        return answer.status == 206 and self.done > 0 and found is not None and int(found[1]) == self.done
 
     def _start_over(self) -> None:
-        self._progress(-self.done)
+        if self.done:
+            self._progress(-self.done)
         self._file.seek(0)
         self._file.truncate()
         self._hash = hashlib.sha256()

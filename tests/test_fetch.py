@@ -24,7 +24,7 @@ from tests.indexserver import IndexServer, drops_after, says
 
 LOOPBACK = Path(__file__).with_name("loopback.pem")
 PAGE = r"^/simple/demo/$"
-ME = ("me", "s3cret/pass word")
+ME = ("me", "s3cret/pass wörd")
 
 
 @pytest.fixture

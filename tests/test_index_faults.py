@@ -163,6 +163,11 @@ def another_wheel(server: IndexServer) -> None:
     server.on(METADATA, body(metadata_text("demo", "1.0", requires=["harmless"]).encode()))
 
 
+def missing(server: IndexServer) -> None:
+    server.pages["demo"][0]["core-metadata"] = {"sha256": "0" * 64}
+    server.on(METADATA, says(404))
+
+
 def republish(server: IndexServer, content: bytes) -> None:
     """Another file under the name of the wheel, with its right hash."""
     silent()(server)
@@ -262,7 +267,12 @@ PAGE_FAULTS = [
     Fault("a byte now and then", at(PAGE, trickles(0.02)), "slower than 1000 bytes a second|not complete", 1),
     Fault("silence", at(PAGE, sleeps(1.5)), "no answer for 0.4 s", 3),
     Fault("a compressed page", at(PAGE, compressed), "works", 1),
-    Fault("a decompression bomb", at(PAGE, gzipped(gzip.compress(bytes(40 << 20)))), "larger than", 1),
+    Fault(
+        "a decompression bomb",
+        at(PAGE, gzipped(gzip.compress(bytes(40 << 20)))),
+        "larger than|not complete",
+        1,
+    ),
     Fault("damaged compression", at(PAGE, gzipped(b"\x1f\x8bnonsense")), rf"\({TRIES} tries\)", TRIES),
     Fault("five redirects", hops(5), "works", 6),
     Fault("six redirects", hops(6), "more than 5 redirects", 6),
@@ -281,7 +291,8 @@ PAGE_FAULTS = [
 ]
 
 METADATA_FAULTS = [
-    Fault("metadata with another hash", at(METADATA, flipped), "sha256 is not the one", 1),
+    Fault("announced metadata that is missing and that the wheel does not have", missing, "sha256 of its", 2),
+    Fault("metadata with another hash", at(METADATA, flipped), "sha256 of its METADATA is not", 1),
     Fault("announced metadata that is missing", at(METADATA, says(404)), "works", 2),
     Fault("endless metadata", at(METADATA, endless), "larger than|not complete", 1),
     Fault("metadata a byte at a time", at(METADATA, trickles(0.05)), "slower|not complete", 1),
