@@ -22,7 +22,8 @@ from . import __version__
 from .errors import BridgeError, ConfigError
 
 if TYPE_CHECKING:
-    from .bridge import Engine, Outcome
+    from .bridge import Outcome
+    from .engines import Engine
     from .index import Index
     from .model import Row
     from .prefix import Prefix

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from packaging.requirements import Requirement
@@ -22,10 +22,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from . import translate
+from .candidates import Limits, Shelf
 from .errors import BridgeError, NoFittingWheel, NotFound, Untranslatable
 from .model import Candidate, CondaName, CoreMetadata, PackageRecord, ProjectName, ProjectPage, Target, Wheel
 from .names import Names, never_from_pypi
-from .tags import best_wheel
 
 #: How many versions per edge the successive tries list; None is every version.
 DEPTHS: tuple[int | None, ...] = (1, 4, 16, None)
@@ -76,25 +76,6 @@ class Edge:
         return f"{self.project}{extras}{self.specifier}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What may be chosen, apart from what is required.
-
-    `versions` are constraints; `hashes` lists the sha256 of the only files admitted of a project; with
-    `require_hashes` no other project may come from an index.
-    """
-
-    versions: Mapping[ProjectName, SpecifierSet] = field(default_factory=dict)
-    hashes: Mapping[ProjectName, frozenset[str]] = field(default_factory=dict)
-    require_hashes: bool = False
-
-    def admits(self, wheel: Wheel) -> bool:
-        """Whether the file is one of those that may be used."""
-        if wheel.project in self.hashes:
-            return wheel.sha256 in self.hashes[wheel.project]
-        return not self.require_hashes
-
-
 @dataclass
 class Closure:
     """The growing overlay. `installed` maps conda names to the versions in the prefix."""
@@ -107,12 +88,18 @@ class Closure:
     follow: bool = True
     depth: int | None = 1
 
-    #: Sentences worth telling the user, each once.
-    warnings: dict[str, None] = field(default_factory=dict)
+    #: Sentences on single versions, to be told of those that are chosen.
+    notes: dict[tuple[ProjectName, Version], dict[str, None]] = field(default_factory=dict)
+    #: Wheels that fit and cannot be used, with the reason, by file name.
+    refused: dict[str, BridgeError] = field(default_factory=dict)
     #: Why an edge could not be met, by project.
     problems: dict[ProjectName, BridgeError] = field(default_factory=dict)
     #: Projects whose versions come from the index; everything else is left to channels.
     overlaid: set[ProjectName] = field(default_factory=set)
+    #: The versions in the overlay.
+    listed: dict[ProjectName, set[Version]] = field(default_factory=dict)
+    #: What each candidate requires.
+    requires: dict[tuple[ProjectName, Version], dict[Edge, None]] = field(default_factory=dict)
     #: Who requires each project, for the report and for explanations.
     edges: dict[ProjectName, dict[Edge, None]] = field(default_factory=dict)
 
@@ -124,6 +111,9 @@ class Closure:
         self._running = False
         self._records: dict[tuple[ProjectName, str, str], PackageRecord] = {}
         self._added: set[tuple[str, frozenset[str]]] = set()
+        self._shelves: dict[ProjectName, Shelf] = {}
+        self._listed: set[tuple[Edge, int | None]] = set()
+        self._versions = dict(self.limits.versions)
 
     # -- what the driver calls -------------------------------------------------------------------
 
@@ -150,6 +140,7 @@ class Closure:
         """List more versions of every project in the overlay, installed or not."""
         self.depth = depth
         self.problems.clear()
+        self._narrow()
         for edge in [edge for edges in self.edges.values() for edge in edges]:
             self._start(self._meet(edge))
 
@@ -157,6 +148,11 @@ class Closure:
     def records(self) -> tuple[PackageRecord, ...]:
         """The overlay as it stands."""
         return tuple(self._records.values())
+
+    def candidates(self, edge: Edge) -> list[Version]:
+        """The listed versions that meet an edge."""
+        listed = self.listed.get(edge.project, ())
+        return list(self._specifier(edge).filter(listed, prereleases=True))
 
     def asked(self, project: ProjectName) -> bool:
         """Whether the user asked for the project, as opposed to a requirement of a package."""
@@ -196,7 +192,8 @@ class Closure:
             return
         if edge.project not in self.overlaid and edge.project not in self.limits.hashes:
             versions = yield ChannelWant(name)
-            usable = [v for v in _versions(versions) if self._admitted(edge, [v])]
+            found = self._specifier(edge).filter(_versions(versions), prereleases=True if self.pre else None)
+            usable = list(found)
             if usable:
                 if edge.extras:
                     yield from self._add_extras(edge, usable)
@@ -214,8 +211,12 @@ class Closure:
         self._overlay(edge, page)
 
     def _overlay(self, edge: Edge, page: ProjectPage) -> None:
+        listing = (replace(edge, required_by=""), self.depth)
+        if listing in self._listed:  # another package requires the same
+            return
+        self._listed.add(listing)
         first_time = edge.project not in self.overlaid
-        wheels = list(islice(self._fitting(edge, page), self.depth))
+        wheels = list(islice(self._shelf(page).fitting(self._specifier(edge)), self.depth))
         if not wheels:
             self.problems[edge.project] = self._misfit(edge, page)
             return
@@ -238,8 +239,7 @@ class Closure:
             return
         assert isinstance(metadata, CoreMetadata)
         candidate = Candidate(wheel=wheel, metadata=metadata)
-        self.warnings.update(dict.fromkeys(metadata.warnings))
-        self._warn_of_unknown(extras, candidate)
+        self._note(wheel, *metadata.warnings, *_unknown_extras(extras, candidate))
         try:
             made = [self._record(candidate, "")] if base else []
             made += [self._record(candidate, extra) for extra in sorted(extras)]
@@ -248,12 +248,14 @@ class Closure:
             return
         if wheel.yanked is not None:
             reason = wheel.yanked or "no reason given"
-            self.warnings[f"{wheel.project} {wheel.version} was yanked by its author: {reason}"] = None
+            self._note(wheel, f"{wheel.project} {wheel.version} was yanked by its author: {reason}")
+        self.listed.setdefault(wheel.project, set()).add(wheel.version)
         for record in made:
             self._records[wheel.project, str(wheel.version), record.extra] = record
         if self.follow:
-            for record in made:
-                self.require(self._edges_of(candidate, record.extra))
+            edges = [edge for record in made for edge in self._edges_of(candidate, record.extra)]
+            self.requires.setdefault((wheel.project, wheel.version), {}).update(dict.fromkeys(edges))
+            self.require(edges)
 
     def _add_extras(self, edge: Edge, versions: Sequence[Version]) -> _Step:
         """A channel has the project itself: only its extras come from the index's metadata."""
@@ -261,7 +263,7 @@ class Closure:
         if not isinstance(page, ProjectPage):
             self.problems[edge.project] = NotFound(edge.project, required_by=edge.required_by)
             return
-        exact = [w for w in self._fitting(edge, page) if w.version in versions]
+        exact = [w for w in self._shelf(page).fitting(self._specifier(edge)) if w.version in versions]
         if not exact:
             self.problems[edge.project] = self._misfit(edge, page)
         for wheel in exact[: self.depth]:
@@ -280,45 +282,22 @@ class Closure:
             elif edge.extras - extras:  # pkg[all] -> pkg[a,b]: of this very version
                 self._start(self._add(candidate.wheel, edge.extras - extras, base=False))
 
-    def _warn_of_unknown(self, extras: Collection[str], candidate: Candidate) -> None:
-        known = ", ".join(sorted(candidate.metadata.extras)) or "none"
-        for extra in sorted(set(extras) - candidate.metadata.extras):
-            wheel = candidate.wheel
-            self.warnings[f"{wheel.project} {wheel.version} has no extra {extra!r} (it has: {known})"] = None
-
     def _refuse(self, wheel: Wheel, error: BridgeError) -> None:
         self.problems.setdefault(wheel.project, error)
-        self.warnings[f"{wheel.filename} left out: {error}"] = None
+        self.refused[wheel.filename] = error
 
-    # -- which wheels fit an edge ----------------------------------------------------------------
+    def _note(self, wheel: Wheel, *sentences: str) -> None:
+        self.notes.setdefault((wheel.project, wheel.version), {}).update(dict.fromkeys(sentences))
 
-    def _fitting(self, edge: Edge, page: ProjectPage) -> Iterator[Wheel]:
-        """Wheels that meet the edge and fit the target, one a version, newest first (PEP 440)."""
-        by_version: dict[Version, list[Wheel]] = {}
-        for wheel in page.wheels:
-            by_version.setdefault(wheel.version, []).append(wheel)
-        usable = [v for v, wheels in by_version.items() if any(self._permitted(edge, w) for w in wheels)]
-        admitted = set(self._admitted(edge, usable))
-        for version in sorted(admitted, reverse=True):
-            best = best_wheel([w for w in by_version[version] if self._permitted(edge, w)], self.target)
-            if best is not None:
-                yield best
-
-    def _permitted(self, edge: Edge, wheel: Wheel) -> bool:
-        """Requires-Python holds (PEP 503), a yanked file is pinned (PEP 592), the hash is one that may be."""
-        if wheel.yanked is not None and not _pins(edge.specifier):
-            return False
-        if not self.limits.admits(wheel):
-            return False
-        return _python_admits(wheel.requires_python, self.target.python)
-
-    def _admitted(self, edge: Edge, versions: Sequence[Version]) -> list[Version]:
-        """PEP 440: pre-releases only where asked for, named by a specifier, or nothing else fits."""
-        specifier = self._specifier(edge)
-        return list(specifier.filter(versions, prereleases=True if self.pre else None))
+    def _shelf(self, page: ProjectPage) -> Shelf:
+        if page.project not in self._shelves:
+            self._shelves[page.project] = Shelf(page, self.target, self.limits, pre=self.pre)
+        return self._shelves[page.project]
 
     def _specifier(self, edge: Edge) -> SpecifierSet:
-        return edge.specifier & self.limits.versions.get(edge.project, SpecifierSet())
+        """What the edge asks for, within what any solution can have of the project."""
+        limit = self._versions.get(edge.project)
+        return edge.specifier if limit is None else edge.specifier & limit
 
     def _has(self, edge: Edge, name: CondaName) -> bool:
         """Whether the prefix has what satisfies the edge."""
@@ -326,54 +305,42 @@ class Closure:
         return version is not None and self._specifier(edge).contains(version, prereleases=True)
 
     def _misfit(self, edge: Edge, page: ProjectPage) -> NoFittingWheel:
-        return NoFittingWheel(
-            edge.project,
-            misfit_reason(self._specifier(edge), page, self.target, self.limits),
-            required_by=edge.required_by,
-            hint=misfit_hint(page),
-        )
+        return self._shelf(page).misfit(self._specifier(edge), edge.required_by)
+
+    def _narrow(self) -> None:
+        """Take what must hold in every solution as a limit, so that hopeless versions are never listed.
+
+        A project that the user asked for must be there; where one candidate of it is left, so must what
+        that candidate requires.
+        """
+        queue = [project for project in self.edges if self.asked(project)]
+        seen: set[ProjectName] = set()
+        while queue:
+            project = queue.pop()
+            metadata = self._only_candidate(project)
+            if project in seen or metadata is None:
+                continue
+            seen.add(project)
+            extras = frozenset(e for edge in self.edges[project] if not edge.required_by for e in edge.extras)
+            for requirement in translate.requirements(metadata, self.target, extras):
+                needed = Edge.of(requirement)
+                self._versions[needed.project] = self._specifier(needed)
+                queue.append(needed.project)
+
+    def _only_candidate(self, project: ProjectName) -> CoreMetadata | None:
+        page = self._answers.get(PageWant(project))
+        if project not in self.overlaid or not isinstance(page, ProjectPage):
+            return None
+        limit = self._versions.get(project, SpecifierSet())
+        wheels = list(islice(self._shelf(page).fitting(limit), 2))
+        metadata = self._answers.get(MetadataWant(wheels[0])) if len(wheels) == 1 else None
+        return metadata if isinstance(metadata, CoreMetadata) else None
 
 
-def misfit_reason(specifier: SpecifierSet, page: ProjectPage, target: Target, limits: Limits) -> str:
-    """What the index has against what was wanted, in one clause."""
-    wanted = f"Python {target.python} on {target.subdir}"
-    if not page.wheels:
-        if page.refused:
-            filename, reason = next(iter(page.refused.items()))
-            return f"no usable wheel: {filename}: {reason}"
-        found = f"only source distributions ({page.sdists[-1]})" if page.sdists else "no files"
-        return f"the index has {found}, and no wheel for {wanted}"
-    matching = [w for w in page.wheels if specifier.contains(w.version, prereleases=True)]
-    newest = max(w.version for w in page.wheels)
-    if not matching:
-        return f"no version matches {specifier or 'any'} (the newest wheel is {newest})"
-    if not any(limits.admits(w) for w in matching):
-        return "no file has a hash that the requirements file gives"
-    version = max(w.version for w in matching)
-    of_version = [w for w in matching if w.version == version]
-    pythons = {w.requires_python for w in of_version if not _python_admits(w.requires_python, target.python)}
-    if pythons:
-        return f"{version} needs Python {' or '.join(sorted(pythons))}, and the target is {wanted}"
-    if all(w.yanked is not None for w in matching):
-        return f"every version that matches {specifier or 'any'} was yanked; pin one with == to use it"
-    tags = sorted({"-".join(w.filename.removesuffix(".whl").split("-")[-3:]) for w in of_version})
-    shown = ", ".join(tags[:4]) + (f" and {len(tags) - 4} more" if len(tags) > 4 else "")
-    return f"{version} has wheels for {shown}; none fits {wanted}"
-
-
-def misfit_hint(page: ProjectPage) -> str:
-    """What to try when no wheel fits."""
-    if not page.wheels and page.sdists:
-        return (
-            "Building from source is not supported; ask for a wheel upstream, or use a channel that has it."
-        )
-    return "Ask for another version, or use an environment with another Python."
-
-
-def explain(closure: Closure) -> BridgeError | None:
-    """The first reason found on the way why a request cannot be met, the user's own first."""
-    ordered = sorted(closure.problems, key=lambda project: not closure.asked(project))
-    return closure.problems[ordered[0]] if ordered else None
+def _unknown_extras(extras: Collection[str], candidate: Candidate) -> Iterator[str]:
+    wheel, known = candidate.wheel, ", ".join(sorted(candidate.metadata.extras)) or "none"
+    for extra in sorted(set(extras) - candidate.metadata.extras):
+        yield f"{wheel.project} {wheel.version} has no extra {extra!r} (it has: {known})"
 
 
 def _versions(texts: object) -> list[Version]:
@@ -387,19 +354,3 @@ def _version(text: str) -> Version | None:
         return Version(text)
     except InvalidVersion:
         return None
-
-
-def _pins(specifier: SpecifierSet) -> bool:
-    return any(
-        s.operator == "===" or (s.operator == "==" and not s.version.endswith(".*")) for s in specifier
-    )
-
-
-def _python_admits(requires_python: str, python: Version) -> bool:
-    """An unreadable Requires-Python counts as absent, as installers do."""
-    if not requires_python:
-        return True
-    try:
-        return SpecifierSet(requires_python).contains(python, prereleases=True)
-    except ValueError:
-        return True

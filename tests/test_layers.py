@@ -31,6 +31,7 @@ RANKS = {
     "display": 40,
     # story
     "bridge": 30,
+    "resolve": 29,
     # edges
     "index": 23,
     "build": 23,
@@ -54,7 +55,9 @@ RANKS = {
     "store": 20,
     "strictzip": 20,
     # core
+    "explain": 14,
     "closure": 13,
+    "candidates": 12,
     "translate": 12,
     "names": 11,
     "specs": 11,

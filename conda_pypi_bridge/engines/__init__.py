@@ -1,0 +1,77 @@
+"""What solves for, and changes, a prefix: conda's machinery or rattler's, behind one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from ..model import CondaName, PackageRecord, Plan, ProjectName, Target
+from ..names import Names
+from ..report import Reporter
+
+
+class Engine(Protocol):
+    """Solves for, and changes, one prefix."""
+
+    @property
+    def path(self) -> Path:
+        """The prefix."""
+        ...
+
+    @property
+    def names(self) -> Names:
+        """How projects are called among conda packages, this prefix's own first."""
+        ...
+
+    @property
+    def installed(self) -> Mapping[CondaName, str]:
+        """Versions of everything in the prefix, whoever put it there."""
+        ...
+
+    @property
+    def projects(self) -> Sequence[ProjectName]:
+        """Projects of the installed packages that came from an index through the bridge."""
+        ...
+
+    def locked(self, reporter: Reporter) -> AbstractContextManager[None]:
+        """Holds the prefix against other processes of the bridge, waiting visibly."""
+        ...
+
+    def target(self, requests: Sequence[str]) -> Target:
+        """The environment to choose wheels for, given what is asked of ``python``."""
+        ...
+
+    def on_channels(self, name: CondaName) -> Sequence[str]:
+        """The versions of a package that channels offer to the target's Python."""
+        ...
+
+    def solve(
+        self, requests: Sequence[str], overlay: Sequence[PackageRecord], *, limits: Sequence[str], deps: bool
+    ) -> Plan:
+        """One solve over channels and overlay. Raises `Unsatisfiable`.
+
+        `limits` are specs that whatever is installed must meet, without being asked for.
+        """
+        ...
+
+    def solve_removal(self, names: Sequence[CondaName]) -> Plan:
+        """What removing packages takes along."""
+        ...
+
+    def confirm(self, plan: Plan, reporter: Reporter) -> bool:
+        """Show the plan; whether the user agrees."""
+        ...
+
+    def has(self, record: PackageRecord) -> bool:
+        """Whether the package is built and in the engine's cache."""
+        ...
+
+    def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
+        """Let `unpack` write the package to where the engine links it from."""
+        ...
+
+    def link(self, plan: Plan) -> None:
+        """Carry out the plan that `solve` or `solve_removal` returned last."""
+        ...

@@ -1,0 +1,95 @@
+"""Why requests cannot be met: which candidate fails on which requirement, down to where nothing is left.
+
+Pure. Candidates whose requirements nothing can meet are dead; a requirement that only dead candidates
+would meet kills in turn. What the user asked for and is dead has a chain of reasons that a person can
+follow. Conflicts that show only in combination are left to the solver's own words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from .closure import Closure, Edge
+from .errors import NoFittingWheel
+from .model import ProjectName
+
+_Candidate = tuple[ProjectName, Version]
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A chain of reasons in one sentence, and the projects along it, the requested one first."""
+
+    sentence: str
+    projects: tuple[ProjectName, ...]
+
+
+def conflict(closure: Closure) -> Conflict | None:
+    """Why a request of the user is hopeless, None where no chain of single reasons shows it."""
+    return _Explainer(closure).conflict()
+
+
+class _Explainer:
+    def __init__(self, closure: Closure) -> None:
+        self._closure = closure
+        self._dead: dict[_Candidate, Edge] = {}
+        self._meeting: dict[tuple[ProjectName, SpecifierSet], list[Version]] = {}
+
+    def conflict(self) -> Conflict | None:
+        self._bury()
+        for edges in self._closure.edges.values():
+            for edge in edges:
+                if not edge.required_by and not self._meetable(edge):
+                    return self._chain(edge)
+        return None
+
+    def _bury(self) -> None:
+        """Note each candidate that can be in no solution, with the requirement that it fails on."""
+        while True:
+            found = {
+                candidate: edge
+                for candidate, edges in self._closure.requires.items()
+                if candidate not in self._dead
+                for edge in edges
+                if not self._meetable(edge)
+            }
+            if not found:
+                return
+            self._dead.update(found)
+
+    def _meetable(self, edge: Edge) -> bool:
+        if edge.project not in self._closure.overlaid:
+            return edge.project not in self._closure.problems
+        return any((edge.project, version) not in self._dead for version in self._candidates(edge))
+
+    def _candidates(self, edge: Edge) -> list[Version]:
+        key = (edge.project, edge.specifier)
+        if key not in self._meeting:
+            self._meeting[key] = self._closure.candidates(edge)
+        return self._meeting[key]
+
+    def _chain(self, edge: Edge) -> Conflict:
+        clauses: list[str] = []
+        projects = [edge.project]
+        while versions := self._candidates(edge):
+            newest = max(versions)
+            edge = self._dead[projects[-1], newest]
+            others = f" (as do {len(versions) - 1} other versions)" if len(versions) > 1 else ""
+            clauses.append(f"{projects[-1]} {newest} requires {edge}{others}")
+            if edge.project in projects:
+                break
+            projects.append(edge.project)
+        return Conflict("; ".join([*clauses, self._end(edge)]), tuple(projects))
+
+    def _end(self, edge: Edge) -> str:
+        """Why nothing meets the last requirement of a chain."""
+        asked = [other for other in self._closure.edges.get(edge.project, ()) if not other.required_by]
+        if asked and edge.required_by:
+            return f"but {asked[0]} was requested"
+        problem = self._closure.problems.get(edge.project)
+        if isinstance(problem, NoFittingWheel):
+            return f"{edge.project}: {problem.reason}"
+        return str(problem) if problem is not None else f"nothing that meets {edge} is left"

@@ -1,0 +1,224 @@
+"""From requests to a plan: closure and solver in turn, until there is a solution or a proof of none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from . import specs, translate
+from .candidates import Limits
+from .closure import DEPTHS, ChannelWant, Closure, Edge, PageWant, Want
+from .engines import Engine
+from .errors import BridgeError, Unsatisfiable, Untranslatable, WheelRefused
+from .explain import conflict
+from .index import Index
+from .model import CoreMetadata, Plan, ProjectName, Request, Target, Wheel
+from .report import Reporter, Silent
+from .versions import conda_spec
+
+#: Threads that wait for the network at once: an index answers each in tens of milliseconds.
+FETCHERS = 16
+
+#: How many requests are tried without their version, to find one that would work.
+_SUGGESTIONS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user chose, apart from the SPECs.
+
+    `constraints` are PEP 508 requirements that only limit versions. `hashes` maps a SPEC to the sha256
+    of the files it admits; with `require_hashes` whatever comes from an index must have some.
+    """
+
+    pre: bool = False
+    deps: bool = True
+    dry_run: bool = False
+    constraints: Sequence[str] = ()
+    hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    require_hashes: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolver:
+    """Resolves requests for one target. Raises `BridgeError` where they cannot be met."""
+
+    target: Target
+    engine: Engine
+    index: Index
+    options: Options
+    reporter: Reporter
+
+    def resolve(self, requests: Sequence[Request]) -> tuple[Closure, Plan]:
+        """The plan, and the closure it was chosen from."""
+        closure = self._closure(requests)
+        try:
+            return closure, self._solve(closure, requests, DEPTHS)
+        except Unsatisfiable as error:
+            found = conflict(closure)
+            if found is None:
+                raise
+            raise Unsatisfiable(found.sentence, hint=self._suggestion(requests, found.projects)) from error
+
+    def _closure(self, requests: Sequence[Request]) -> Closure:
+        closure = Closure(
+            target=self.target,
+            names=self.engine.names,
+            installed=self.engine.installed,
+            limits=self._limits(requests),
+            pre=self.options.pre,
+            follow=self.options.deps,
+        )
+        closure.require(Edge.of(r.requirement) for r in requests if r.requirement is not None)
+        return closure
+
+    def _solve(self, closure: Closure, requests: Sequence[Request], depths: Sequence[int | None]) -> Plan:
+        """Solve with an overlay that grows until there is a solution, or nothing left to list."""
+        failure: Unsatisfiable | None = None
+        solved: set[str] | None = None
+        for depth in depths:
+            if failure is not None:
+                closure.require(Edge(project, SpecifierSet()) for project in self.engine.projects)
+                closure.widen(depth)
+            self.reporter.phase("Reading the package index")
+            self._answer(closure)
+            _refuse_hopeless(closure)
+            listed = {record.dist for record in closure.records}
+            if listed == solved:
+                continue
+            solved = listed
+            self.reporter.phase("Solving")
+            try:
+                return self.engine.solve(
+                    _specs(requests, closure),
+                    closure.records,
+                    limits=[*self._limit_specs()],
+                    deps=self.options.deps,
+                )
+            except Unsatisfiable as error:
+                failure = error
+        assert failure is not None
+        raise failure
+
+    def _suggestion(self, requests: Sequence[Request], projects: Sequence[ProjectName]) -> str:
+        """The nearest requests that would work: one of them without its version."""
+        quiet = replace(self, reporter=Silent())
+        ranked = sorted(requests, key=lambda r: r.project in projects and -projects.index(r.project))
+        versioned = [r for r in ranked if r.requirement is not None and r.requirement.specifier]
+        for request in versioned[:_SUGGESTIONS]:
+            eased = [_without_version(other) if other is request else other for other in requests]
+            try:
+                plan = quiet._solve(quiet._closure(eased), eased, DEPTHS[:-1])
+            except BridgeError:
+                continue
+            name = self.engine.names.conda_name(request.project)
+            version = next((row.version for row in plan.link if row.name == name), "")
+            found = f"{request.project}=={version}" if version else request.project
+            words = [found if other is request else other.text for other in requests]
+            return f"This would work: {' '.join(words)}"
+        return ""
+
+    # -- limits ------------------------------------------------------------------------------------
+
+    def _limits(self, requests: Sequence[Request]) -> Limits:
+        """What may be chosen of each project: constraints, hashes, and what the user asked of it.
+
+        A version that the user's own request excludes is never in a solution, so it is never looked at.
+        """
+        versions = self._constraints()
+        for request in requests:
+            if request.requirement is not None:
+                before = versions.get(request.project, SpecifierSet())
+                versions[request.project] = before & request.requirement.specifier
+        hashes: dict[ProjectName, frozenset[str]] = {}
+        for text, allowed in self.options.hashes.items():
+            hashed = specs.parse_spec(text, self.target.markers)
+            if hashed is not None:
+                hashes[hashed.project] = hashes.get(hashed.project, frozenset()) | allowed
+        return Limits(versions=versions, hashes=hashes, require_hashes=self.options.require_hashes)
+
+    def _constraints(self) -> dict[ProjectName, SpecifierSet]:
+        """Constraints by project; one whose marker does not hold limits nothing."""
+        versions: dict[ProjectName, SpecifierSet] = {}
+        for text in self.options.constraints:
+            request = specs.parse_spec(text, self.target.markers)
+            if request is not None and request.requirement is not None:
+                before = versions.get(request.project, SpecifierSet())
+                versions[request.project] = before & request.requirement.specifier
+        return versions
+
+    def _limit_specs(self) -> Iterator[str]:
+        for project, versions in self._constraints().items():
+            yield f"{self.engine.names.conda_name(project)} {conda_spec(versions)}".strip()
+
+    # -- looking things up -------------------------------------------------------------------------
+
+    def _answer(self, closure: Closure) -> None:
+        """Answer what the closure wants until it wants no more, many at a time."""
+        with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
+            running: dict[Future[object], Want] = {}
+            try:
+                while True:
+                    for want in closure.wants():
+                        running[pool.submit(self._look_up, want)] = want
+                    if not running:
+                        return
+                    for done in wait(running, return_when=FIRST_COMPLETED).done:
+                        closure.answer(running.pop(done), done.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _look_up(self, want: Want) -> object:
+        match want:
+            case ChannelWant(name):
+                return self.engine.on_channels(name)
+            case PageWant(project):
+                return self.index.page(project)
+        return self._metadata(want.wheel)
+
+    def _metadata(self, wheel: Wheel) -> CoreMetadata | BridgeError:
+        """A wheel's metadata, or the reason why the wheel cannot be used (another version may do)."""
+        try:
+            metadata = translate.parse_core_metadata(self.index.metadata(wheel), wheel.filename)
+        except (Untranslatable, WheelRefused) as error:
+            return error
+        project = ProjectName(canonicalize_name(metadata.name))
+        if (project, metadata.version) != (wheel.project, wheel.version):
+            found = f"its metadata is of {metadata.name} {metadata.version}"
+            return WheelRefused(wheel.filename, "metadata-agrees", found, member="METADATA")
+        return metadata
+
+
+def _refuse_hopeless(closure: Closure) -> None:
+    """What the user asked for and nobody has is told at once; a requirement may have alternatives."""
+    for project, problem in closure.problems.items():
+        if closure.asked(project) and project not in closure.overlaid:
+            raise problem
+
+
+def _specs(requests: Sequence[Request], closure: Closure) -> list[str]:
+    """The requests as the solver reads them: the user's own words where channels serve them."""
+    texts: list[str] = []
+    for request in requests:
+        name = closure.names.conda_name(request.project)
+        requirement = request.requirement
+        if requirement is None or (request.spec and request.project not in closure.overlaid):
+            texts.append(str(request.spec))
+            continue
+        texts.append(f"{name} {conda_spec(requirement.specifier)}".strip())
+        extras = sorted(canonicalize_name(extra) for extra in requirement.extras)
+        texts += [translate.extra_name(request.project, extra) for extra in extras]
+    return texts
+
+
+def _without_version(request: Request) -> Request:
+    assert request.requirement is not None
+    extras = f"[{','.join(sorted(request.requirement.extras))}]" if request.requirement.extras else ""
+    requirement = Requirement(f"{request.project}{extras}")
+    return replace(request, requirement=requirement, spec=None if extras else request.project)
