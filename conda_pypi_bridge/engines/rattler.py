@@ -361,13 +361,12 @@ class RattlerEngine:
 
     def _sweep(self, dists: Sequence[str], since: float) -> None:
         """Delete what a failed link left: rattler forgets the files of a package that it did not finish."""
-        kept = self._prefix.owned_files
-        for dist in dists:
-            for path in placed_files(self._cache / dist, self._prefix):
-                file = self.path / path
-                if path not in kept and file.is_file() and file.lstat().st_ctime >= since:
-                    file.unlink()
-                    prune_empty(self._prefix, [file])
+        paths = {path for dist in dists for path in placed_files(self._cache / dist, self._prefix)}
+        files = [self.path / path for path in sorted(paths - self._prefix.owned_files)]
+        for file in files:
+            if file.is_file() and file.lstat().st_ctime >= since:
+                file.unlink()
+        prune_empty(self._prefix, files)
 
     @contextmanager
     def _adopted(self) -> Iterator[None]:
