@@ -121,6 +121,17 @@ def endless(call: Call, answer: Answer) -> Answer:
     return replace(answer, body=chunks())
 
 
+def ambling(call: Call, answer: Answer) -> Answer:
+    """Fast enough at every moment, and without end."""
+
+    def chunks() -> Iterable[bytes]:
+        while True:
+            time.sleep(0.01)
+            yield b" " * 1000
+
+    return replace(answer, body=chunks())
+
+
 def gzipped(content: bytes) -> Behaviour:
     return says(200, content, Content_Type=JSON_TYPE, Content_Encoding="gzip")
 
@@ -264,6 +275,7 @@ PAGE_FAULTS = [
     Fault("a page cut short, always", at(PAGE, drops_after(50)), rf"Incomplete.*{TRIES} tries", TRIES),
     Fault("hanging up before the first byte", at(PAGE, drops_after(0)), rf"\({TRIES} tries\)", TRIES),
     Fault("an endless page", at(PAGE, endless), "larger than|not complete", 1),
+    Fault("an endless page at a good pace", at(PAGE, ambling), "not complete after 0.8 s", 1),
     Fault("a byte now and then", at(PAGE, trickles(0.02)), "slower than 1000 bytes a second|not complete", 1),
     Fault("silence", at(PAGE, sleeps(1.5)), "no answer for 0.4 s", 3),
     Fault("a compressed page", at(PAGE, compressed), "works", 1),
