@@ -46,6 +46,9 @@ _INSTALLER_OWNED = frozenset(
     ["RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "REQUESTED", "direct_url.json", "provenance_url.json"]
 )
 _LICENCE = re.compile(r"(licen[cs]es?|license_files)/.|(licen[cs]e|copying|notice|authors)[^/]*$", re.I)
+#: What follows an entry point's name in the names of the files that Windows needs for it.
+_WRAPPER = re.compile(r"(\.exe|-script\.py|\.pya)$", re.IGNORECASE)
+
 #: From this size in bytes on, handing a member to another thread costs less than it saves.
 _LARGE = 1 << 16
 _WORKERS = min(4, os.cpu_count() or 1)
@@ -79,13 +82,15 @@ def unpack(
     """
     if record.wheel is None:
         raise ValueError(f"{record.dist} is a metapackage: it has no wheel to unpack")
+    if not re.fullmatch(r"3\.\d+t?", python):
+        raise ValueError(f"{python!r} is no minor version of Python")
     url = _public_url(source_url or record.wheel.url)
     with open_wheel(wheel_path, record.wheel, allow_hooks=allow_hooks) as wheel:
         members = _chosen_members(wheel, _headers_folder(record, python))
         with _staged(destination) as stage:
             files = _write_members(wheel, members, stage)
             files += _write_installer_files(wheel, record, files, stage, url)
-            _copy_licences(wheel, stage)
+            _copy_licences(wheel, files, stage)
             _write_info(record, files, stage, about=_about(record, wheel, url))
             _write(stage, "info/link.json", _json(_link(wheel)))
         return tuple(wheel.warnings)
@@ -182,7 +187,9 @@ def _chosen_members(wheel: WheelFile, headers: str) -> dict[str, Member]:
 def _is_installed(wheel: WheelFile, member: Member) -> bool:
     folder, _, name = member.path.rpartition("/")
     if member.root == SCRIPTS:
-        return member.path not in wheel.entry_points  # as pip: the generated script replaces it
+        return (
+            _WRAPPER.sub("", member.path) not in wheel.entry_points
+        )  # as pip: the generated one replaces it
     if member.root != SITE_PACKAGES:
         return True
     if folder == wheel.dist_info and name in _INSTALLER_OWNED:
@@ -277,15 +284,16 @@ def _record_rows(files: list[_File], wheel: WheelFile, *, windows: bool) -> Iter
     yield f"{wheel.dist_info}/RECORD", "", ""
 
 
-def _copy_licences(wheel: WheelFile, stage: Path) -> None:
-    """Copies of the licence texts, where conda's tools look for them."""
-    listed = {name.strip() for name in wheel.metadata.get_all("License-File", ())}
-    for name in wheel.files:
-        folder, _, path = name.partition("/")
-        if folder == wheel.dist_info and (path in listed or _LICENCE.match(path)):
-            target = stage / "info/licenses" / re.sub(r"^licen[cs]es?/", "", path)
+def _copy_licences(wheel: WheelFile, files: list[_File], stage: Path) -> None:
+    """Copies of the licence texts where conda's tools look, named as in the dist-info folder."""
+    listed = {name.strip() for name in wheel.metadata.get_all("License-File", [])}
+    folder = f"{SITE_PACKAGES}/{wheel.dist_info}/"
+    for file in files:
+        name = file.path.removeprefix(folder)
+        if name != file.path and (name in listed or _LICENCE.match(name)):
+            target = stage / "info/licenses" / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(stage / SITE_PACKAGES / name, target)
+            shutil.copyfile(stage / file.path, target)
 
 
 def _link(wheel: WheelFile) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from .strictzip import Archive, BadArchive, Entry
 MAX_IN_MEMORY = 64 << 20
 
 #: The places a member can be installed to: roots of the package, as conda's ``noarch: python`` form
-#: names them, and ``headers``, whose place depends on the Python version.
-SITE_PACKAGES, SCRIPTS, DATA, HEADERS = "site-packages", "python-scripts", "", "headers"
+#: names them, and one for headers, whose place depends on the Python version (no file is named so).
+SITE_PACKAGES, SCRIPTS, DATA, HEADERS = "site-packages", "python-scripts", "", "headers:"
 _SCHEMES = {
     "purelib": SITE_PACKAGES,
     "platlib": SITE_PACKAGES,

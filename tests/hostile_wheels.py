@@ -121,7 +121,7 @@ def assemble(
 
     `shift` is added to every offset, `gap` stands before the central directory; `zip64`, where given,
     adds the ZIP64 end records with these lies; `end` are lies of the end record: count, here, size,
-    start, disk, comment, and `after`, bytes that follow it.
+    start, disk, comment.
     """
     body, directory = b"", b""
     for part in parts:
@@ -131,7 +131,7 @@ def assemble(
         body += _local(part.header(part.local)) + part.packed + part.descriptor
     body += gap
     truth = {"count": len(parts), "size": len(directory), "start": len(body) + shift, "disk": 0}
-    told = {**truth, "here": truth["count"], "comment": b"", "after": b"", **end}
+    told = {**truth, "here": truth["count"], "comment": b"", **end}
     tail = b""
     if zip64 is not None:
         tail = _zip64_end(truth, len(body) + len(directory), zip64)
@@ -147,13 +147,14 @@ def assemble(
         told["start"],
         len(told["comment"]),
     )
-    return body + directory + tail + told["comment"] + told["after"]
+    comment: bytes = told["comment"]
+    return body + directory + tail + comment
 
 
 def _local(told: Mapping[str, Any]) -> bytes:
     sizes = (told["crc"], told["packed"], told["size"], len(told["name"]), len(told["extra"]))
     fixed = struct.pack("<4s5H3L2H", b"PK\3\4", 20, told["flags"], told["method"], 0, 0x5821, *sizes)
-    return fixed + told["name"] + told["extra"]
+    return b"".join([fixed, told["name"], told["extra"]])
 
 
 def _central(told: Mapping[str, Any], mode: int) -> bytes:
@@ -168,7 +169,7 @@ def _central(told: Mapping[str, Any], mode: int) -> bytes:
         mode << 16,
         told["offset"],
     )
-    return fixed + told["name"] + told["extra"] + told["comment"]
+    return b"".join([fixed, told["name"], told["extra"], told["comment"]])
 
 
 def _zip64_end(truth: Mapping[str, int], at: int, lies: Mapping[str, int]) -> bytes:
@@ -232,12 +233,12 @@ def _damaged() -> Iterator[Hostile]:
         content=with_part(data=bytes([data[0] ^ 6]) + data[1:]),
         late=True,
     )
-    flipped = {"method": 0, "data": b"__version__ = '2.0'\n"}
+    flipped: dict[str, Any] = {"method": 0, "data": b"__version__ = '2.0'\n"}
     yield Hostile(id="flipped-stored", rule="crc", content=with_part(**flipped), late=True)
     lies = {"local": {"crc": 1}, "central": {"crc": 1}}
     yield Hostile(id="other-crc", rule="crc", content=with_part(**lies), late=True)
-    cut = {"data": data[:-1], **_packed(len(data) - 1)}
-    yield Hostile(id="cut-deflate-stream", rule="deflate", content=with_part(**cut), late=True)
+    short = {"data": data[:-1], **_packed(len(data) - 1)}
+    yield Hostile(id="cut-deflate-stream", rule="deflate", content=with_part(**short), late=True)
     more = {"data": data + b"PK", **_packed(len(data) + 2)}
     yield Hostile(id="data-after-deflate-stream", rule="deflate", content=with_part(**more), late=True)
 

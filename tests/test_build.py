@@ -146,10 +146,11 @@ def test_about_says_what_and_whence(tmp_path: Path) -> None:
 
 def test_licences_are_copied_where_conda_looks(tmp_path: Path) -> None:
     files = ("{info}/licenses/LICENSE", "{info}/licenses/sub/NOTICE", "{info}/COPYING.txt", "{info}/terms.md")
-    package = unpacked(tmp_path, with_files(*files, headers=["License-File: terms.md"]))
+    headers = ["License-File: terms.md", "License-File: RECORD.jws", "License-File: ../../etc/passwd"]
+    package = unpacked(tmp_path, with_files(*files, "{info}/RECORD.jws", headers=headers))
     there = package / "info/licenses"
     found = {path.relative_to(there).as_posix() for path in there.rglob("*") if path.is_file()}
-    assert found == {"LICENSE", "sub/NOTICE", "COPYING.txt", "terms.md"}
+    assert found == {"licenses/LICENSE", "licenses/sub/NOTICE", "COPYING.txt", "terms.md"}
 
 
 def test_provenance_holds_no_secret(tmp_path: Path) -> None:
@@ -223,6 +224,19 @@ def test_metapackage_is_info_alone(tmp_path: Path) -> None:
     assert (package / "info/files").read_bytes() == b""
     assert {path.name for path in package.iterdir()} == {"info"}
     assert build.pack(package, tmp_path).name == record.fn
+
+
+@pytest.mark.parametrize("python", ["3", "3.12.1", "cp312", "../3.12"])
+def test_python_is_a_minor_version(python: str, tmp_path: Path) -> None:
+    """It becomes the name of a folder."""
+    with pytest.raises(ValueError, match="minor version"):
+        build.unpack(tmp_path / FILENAME, record_of(FILENAME, demo()), tmp_path / "x", python=python)
+
+
+def test_headers_and_data_of_one_name_are_two_files(tmp_path: Path) -> None:
+    package = unpacked(tmp_path, with_files("{data}/headers/a.h", "{data}/data/headers/a.h"))
+    assert (package / "include/python3.12/demo/a.h").exists()
+    assert (package / "headers/a.h").exists()
 
 
 def test_metapackage_has_no_wheel_to_unpack(tmp_path: Path) -> None:
@@ -376,7 +390,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ru_maxrss has another unit")
 def test_memory_is_flat_for_a_wheel_of_a_gigabyte(tmp_path: Path) -> None:
     sha256 = write_gigabyte_wheel(tmp_path / FILENAME)
-    command = [sys.executable, "-c", MEASURE, tmp_path / FILENAME, tmp_path, sha256]
+    command = [sys.executable, "-c", MEASURE, str(tmp_path / FILENAME), str(tmp_path), sha256]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     (tmp_path / "x/site-packages/big.bin").unlink()
     assert int(done.stdout) < 64 << 10, "KiB more than before"

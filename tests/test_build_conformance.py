@@ -47,7 +47,7 @@ ALLOWED = {
     r"^conda-meta(/|$)": "the engine's own record of the package",
     r"(^|/)bin/pip3\.\d+$": "pip names one script of its own wheel after the running Python",
     r"^CACHEDIR\.TAG$": "rattler marks every prefix so",
-    r"^\w+-1\.0\.data/scripts/run$": "pip's RECORD keeps the row of a script that an entry point replaced",
+    r"^\w+-1\.0\.data/scripts/(run|window)": "pip's RECORD still lists a script that it dropped",
 }
 
 LINK = """
@@ -87,8 +87,8 @@ def record_for(wheel: Path) -> PackageRecord:
 
 def with_pip(wheel: Path, prefix: Path) -> None:
     """Install `wheel` into the virtual environment `prefix`, as a user would with pip."""
-    command = [sys.executable, "-m", "pip", "--python", prefix / "bin/python", "install", "--no-deps"]
-    options = ["--no-index", "--no-compile", "--quiet", "--disable-pip-version-check", wheel]
+    command = [sys.executable, "-m", "pip", "--python", str(prefix / "bin/python"), "install", "--no-deps"]
+    options = ["--no-index", "--no-compile", "--quiet", "--disable-pip-version-check", str(wheel)]
     subprocess.run([*command, *options], check=True, stdin=subprocess.DEVNULL)
 
 
@@ -215,8 +215,8 @@ def _false_rows(ours: Installation) -> Iterator[str]:
         true = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
         if not file.exists() or row not in (("", ""), (f"sha256={true}", str(len(content)))):
             yield f"RECORD: {path}: is not what is installed"
-    for place, path in ours.files.items():
-        if path not in listed and not any(re.search(pattern, place) for pattern in ALLOWED):
+    for place, file in ours.files.items():
+        if file not in listed and not any(re.search(pattern, place) for pattern in ALLOWED):
             yield f"RECORD: {place}: is missing"
 
 
@@ -256,6 +256,8 @@ EVERYTHING: dict[str, Any] = {
         "{data}/scripts/binary": b"\x7fELF\0\xff",
         "{data}/scripts/not executable": "#!python\n",
         "{data}/scripts/run": "#!python\nreplaced by the entry point of that name\n",
+        "{data}/scripts/run-script.py": "#!python\nreplaced too\n",
+        "{data}/scripts/window.EXE": "replaced too",
         "{data}/data/share/demo/file.txt": "data",
         "{data}/data/etc/demo.conf": "#!python\nnot a script: left alone\n",
         "{data}/data/lib/libdemo.so": "library",

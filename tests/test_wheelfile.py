@@ -80,7 +80,7 @@ class Unseekable(io.RawIOBase):
 
 def streamed(parts: Mapping[str, bytes], *, zip64: bool, method: int) -> bytes:
     pipe = Unseekable()
-    with zipfile.ZipFile(pipe, "w", method) as archive:  # type: ignore[call-overload]
+    with zipfile.ZipFile(pipe, "w", method) as archive:
         for name, content in parts.items():
             with archive.open(zipfile.ZipInfo(name), "w", force_zip64=zip64) as member:
                 member.write(content)
