@@ -202,7 +202,7 @@ class WheelFile:
         path = f"{self.dist_info}/{name}"
         entry = self.files.get(path)
         if entry is None:
-            raise self.refusal("dist-info-complete", "the file is missing", path)
+            raise self.refusal("complete-dist-info", "the file is missing", path)
         if entry.size > MAX_IN_MEMORY:
             raise self.refusal("too-large", f"more than {MAX_IN_MEMORY} bytes", path)
         pieces: list[bytes] = []
