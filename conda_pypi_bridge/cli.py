@@ -14,8 +14,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
@@ -23,11 +21,11 @@ from .errors import BridgeError, ConfigError
 
 if TYPE_CHECKING:
     from .bridge import Outcome
-    from .engines import Engine
-    from .index import Index
     from .model import Row
-    from .prefix import Prefix
     from .requirementfiles import RequirementFile
+    from .session import Session
+
+    Open = Callable[[argparse.Namespace], Session]
 
 PROG = "python -m conda_pypi_bridge"
 
@@ -140,7 +138,9 @@ def _teach(made: argparse.ArgumentParser, examples: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """``python -m conda_pypi_bridge``: the engine without conda. Returns the exit status."""
-    return run(parser().parse_args(argv), _rattler_engine)
+    from .session import without_conda
+
+    return run(parser().parse_args(argv), without_conda)
 
 
 def entry() -> None:
@@ -154,14 +154,16 @@ def entry() -> None:
 
 def conda_main(args: argparse.Namespace) -> int:
     """conda's subcommands: conda's own engine. Returns the exit status."""
-    return run(args, _conda_engine)
+    from .session import within_conda
+
+    return run(args, within_conda)
 
 
-def run(args: argparse.Namespace, make_engine: Callable[[argparse.Namespace], Engine]) -> int:
+def run(args: argparse.Namespace, opened: Open) -> int:
     """Carry out a verb, and tell the outcome as text or JSON. Returns the exit status."""
     began = time.monotonic()
     try:
-        outcome = _VERBS[args.verb](args, make_engine)
+        outcome = _VERBS[args.verb](args, opened)
     except BridgeError as error:
         return _fail(args, error)
     except KeyboardInterrupt:
@@ -170,7 +172,7 @@ def run(args: argparse.Namespace, make_engine: Callable[[argparse.Namespace], En
         where = f"{error.filename}: " if error.filename else ""
         return _fail(args, BridgeError(f"{where}{error.strerror or error}"))
     except Exception as error:
-        if make_engine is _conda_engine and type(error).__module__.startswith("conda."):
+        if type(error).__module__.startswith("conda."):
             raise  # conda reports its own errors
         hint = "This is a bug of conda-pypi-bridge. Run again with -vv to see where it happened."
         return _fail(args, BridgeError(f"{type(error).__name__}: {error}", hint=hint))
@@ -201,93 +203,17 @@ def _fail(args: argparse.Namespace, error: BridgeError, *, status: int = 1) -> i
     return status
 
 
-def _rattler_engine(args: argparse.Namespace) -> Engine:
-    from . import condarc
-    from .engines.rattler import RattlerEngine
-    from .prefix import locate, read_prefix, refuse_system_python
-
-    home = Path.home()
-    name, path = getattr(args, "name", None), getattr(args, "prefix", None)
-    where = locate(
-        name, Path(path) if path else None, environ=os.environ, home=home, running=Path(sys.prefix)
-    )
-    prefix = read_prefix(where)
-    refuse_system_python(where)
-    config = condarc.load(where, os.environ, home)
-    return RattlerEngine(
-        prefix,
-        channels=_channels(args, config, prefix),
-        config=config,
-        names=_names(prefix),
-        cache=cache_folder(),
-        command=[PROG, *sys.argv[1:]],
-    )
-
-
-def _channels(args: argparse.Namespace, config: Any, prefix: Prefix) -> list[str]:
-    """The channels to search, best first.
-
-    A virtual environment has none unless they are named: conda's binary packages expect conda's
-    Python. Where no configuration names any, a conda environment uses those it was made from.
-    """
-    given = list(getattr(args, "channel", []))
-    if _flag(args, "override_channels"):
-        if not given:
-            raise ConfigError("--override-channels needs at least one -c CHANNEL")
-        return given
-    if prefix.python is not None and prefix.python.is_venv:
-        return given
-    used = dict.fromkeys(_origin(record) for record in prefix.conda_meta)
-    known = [url for url in used if "://" in url]
-    found: list[str] = []
-    for name in [*given, *(config.channels or known)]:
-        if name != "defaults":
-            found.append(name)
-        else:
-            found += config.default_channels or [url for url in known if "/pkgs/" in url]
-    return list(dict.fromkeys(found))
-
-
-def _origin(record: Any) -> str:
-    """The channel URL of an installed package, without its platform folder."""
-    channel = str(record.get("channel", "")).rstrip("/")
-    return channel.removesuffix(f"/{record.get('subdir')}")
-
-
-def _conda_engine(args: argparse.Namespace) -> Engine:
-    from .engines.conda import CondaEngine, target_prefix
-    from .prefix import read_prefix
-
-    prefix = read_prefix(target_prefix())
-    return CondaEngine(prefix, names=_names(prefix))
-
-
-def _names(prefix: Prefix) -> Any:
-    from .namedata import load_table
-    from .names import Names
-    from .prefix import dist_mapping
-
-    return Names(installed=dist_mapping(prefix), user={}, table=load_table())
-
-
-def cache_folder() -> Path:
-    """Where the bridge keeps what it may lose: the platform's own place for caches."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("conda-pypi-bridge")
-
-
 # -- verbs ---------------------------------------------------------------------------------------------
 
 
-def _install(args: argparse.Namespace, make_engine: Callable[[argparse.Namespace], Engine]) -> Outcome:
+def _install(args: argparse.Namespace, opened: Open) -> Outcome:
     from . import bridge
 
     files = _requirement_files(args)
     texts = [*args.packages, *files.requests]
     if not texts:
         raise ConfigError("nothing to install: name at least one SPEC, or a file with -r")
-    engine = make_engine(args)
+    session = opened(args)
     options = bridge.Options(
         pre=_flag(args, "pre") or files.pre,
         deps=not _flag(args, "no_deps"),
@@ -296,7 +222,7 @@ def _install(args: argparse.Namespace, make_engine: Callable[[argparse.Namespace
         hashes=files.hashes,
         require_hashes=files.require_hashes,
     )
-    return bridge.install(texts, engine, _index(args, files, engine.path), options, _reporter(args))
+    return bridge.install(texts, session.engine, session.index(args, files), options, _reporter(args))
 
 
 def _requirement_files(args: argparse.Namespace) -> RequirementFile:
@@ -305,36 +231,17 @@ def _requirement_files(args: argparse.Namespace) -> RequirementFile:
     return requirementfiles.read(getattr(args, "requirement", []), environ=os.environ)
 
 
-def _remove(args: argparse.Namespace, make_engine: Callable[[argparse.Namespace], Engine]) -> Outcome:
+def _remove(args: argparse.Namespace, opened: Open) -> Outcome:
     from . import bridge
 
     options = bridge.Options(dry_run=_flag(args, "dry_run"))
-    return bridge.remove(args.packages, make_engine(args), options, _reporter(args))
+    return bridge.remove(args.packages, opened(args).engine, options, _reporter(args))
 
 
-_VERBS: dict[str, Callable[[argparse.Namespace, Callable[[argparse.Namespace], Engine]], Outcome]] = {
+_VERBS: dict[str, Callable[[argparse.Namespace, Open], Outcome]] = {
     "install": _install,
     "remove": _remove,
 }
-
-
-def _index(args: argparse.Namespace, files: RequirementFile, prefix: Path) -> Index:
-    """The indexes of the command line, else of the requirement files, else of pip's configuration."""
-    from . import config
-    from .index import Index
-
-    found = config.load(
-        index_url=getattr(args, "index_url", None) or files.index_url,
-        extra_index_urls=(*getattr(args, "extra_index_url", ()), *files.extra_index_urls),
-        prefix=prefix,
-    )
-    found = replace(
-        found,
-        indexes=() if files.no_index else found.indexes,
-        find_links=(*found.find_links, *files.find_links),
-        trusted_hosts=found.trusted_hosts | set(files.trusted_hosts),
-    )
-    return Index(found, cache_folder() / "index", offline=_flag(args, "offline"))
 
 
 def _reporter(args: argparse.Namespace) -> Any:

@@ -29,6 +29,7 @@ RANKS = {
     "server": 42,
     "cli": 41,
     "display": 40,
+    "session": 40,
     # story
     "bridge": 30,
     "resolve": 29,
@@ -52,6 +53,7 @@ RANKS = {
     "pages": 20,
     "prefix": 20,
     "requirementfiles": 20,
+    "settings": 20,
     "store": 20,
     "strictzip": 20,
     # core

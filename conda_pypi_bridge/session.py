@@ -1,0 +1,124 @@
+"""What a door hands to the story: the engine of the chosen prefix, and the index as configured."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from . import condarc, config, settings
+from .engines import Engine
+from .errors import ConfigError
+from .index import Index
+from .namedata import load_table
+from .names import Names
+from .prefix import Prefix, dist_mapping, locate, read_prefix, refuse_system_python
+from .requirementfiles import RequirementFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One command's view of a prefix."""
+
+    engine: Engine
+    prefix: Prefix
+    settings: settings.Settings
+
+    def index(self, args: argparse.Namespace, files: RequirementFile) -> Index:
+        """The indexes of the command line, else of requirement files, condarc, pip's configuration."""
+        given = (
+            *getattr(args, "extra_index_url", ()),
+            *files.extra_index_urls,
+            *self.settings.extra_index_urls,
+        )
+        found = config.load(
+            index_url=getattr(args, "index_url", None) or files.index_url or self.settings.index_url,
+            extra_index_urls=(*given, *self.settings.extra_index_urls),
+            prefix=self.prefix.path,
+            private_patterns=self.settings.private,
+        )
+        found = replace(
+            found,
+            indexes=() if files.no_index else found.indexes,
+            find_links=(*found.find_links, *files.find_links),
+            trusted_hosts=found.trusted_hosts | set(files.trusted_hosts),
+        )
+        return Index(found, cache_folder() / "index", offline=bool(getattr(args, "offline", False)))
+
+
+def without_conda(args: argparse.Namespace) -> Session:
+    """For ``python -m conda_pypi_bridge``: rattler, in the environment that runs it or the one named."""
+    from .engines.rattler import RattlerEngine
+
+    home = Path.home()
+    name, path = getattr(args, "name", None), getattr(args, "prefix", None)
+    where = locate(
+        name, Path(path) if path else None, environ=os.environ, home=home, running=Path(sys.prefix)
+    )
+    prefix = read_prefix(where)
+    refuse_system_python(where)
+    conda = condarc.load(where, os.environ, home)
+    ours = settings.read(conda.plugins)
+    engine = RattlerEngine(
+        prefix,
+        channels=_channels(args, conda, prefix),
+        config=conda,
+        names=_names(prefix, ours),
+        cache=cache_folder(),
+        command=["python", "-m", str(__package__), *sys.argv[1:]],
+    )
+    return Session(engine=engine, prefix=prefix, settings=ours)
+
+
+def within_conda(args: argparse.Namespace) -> Session:
+    """For conda's subcommands: conda's own machinery, in the prefix that its context chose."""
+    from .engines.conda import CondaEngine, target_prefix
+
+    prefix = read_prefix(target_prefix())
+    ours = settings.read(condarc.load(prefix.path, os.environ, Path.home()).plugins)
+    return Session(engine=CondaEngine(prefix, names=_names(prefix, ours)), prefix=prefix, settings=ours)
+
+
+def cache_folder() -> Path:
+    """Where the bridge keeps what it may lose: the platform's own place for caches."""
+    return user_cache_path("conda-pypi-bridge")
+
+
+def _names(prefix: Prefix, ours: settings.Settings) -> Names:
+    return Names(installed=dist_mapping(prefix), user=ours.names, table=load_table())
+
+
+def _channels(args: argparse.Namespace, conda: condarc.CondaConfig, prefix: Prefix) -> list[str]:
+    """The channels to search, best first.
+
+    A virtual environment has none unless they are named: conda's binary packages expect conda's
+    Python. Where no configuration names any, a conda environment uses those it was made from.
+    """
+    given = list(getattr(args, "channel", ()))
+    if getattr(args, "override_channels", False):
+        if not given:
+            raise ConfigError("--override-channels needs at least one -c CHANNEL")
+        return given
+    if prefix.python is not None and prefix.python.is_venv:
+        return given
+    used = dict.fromkeys(_origin(record) for record in prefix.conda_meta)
+    known = [url for url in used if "://" in url]
+    found: list[str] = []
+    for name in [*given, *(conda.channels or known)]:
+        if name != "defaults":
+            found.append(name)
+        else:
+            found += conda.default_channels or [url for url in known if "/pkgs/" in url]
+    return list(dict.fromkeys(found))
+
+
+def _origin(record: Mapping[str, Any]) -> str:
+    """The channel URL of an installed package, without its platform folder."""
+    channel = str(record.get("channel", "")).rstrip("/")
+    return channel.removesuffix(f"/{record.get('subdir')}")

@@ -1,0 +1,55 @@
+"""The bridge's own settings: below ``plugins:`` in any condarc file, where conda lets them be.
+
+plugins:
+  pypi_bridge_index_url: https://...        # instead of pip's configuration
+  pypi_bridge_extra_index_urls: [https://...]
+  pypi_bridge_private: ["acme-*"]           # names that never go to the public index
+  pypi_bridge_names: {some-project: its-conda-name}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from packaging.utils import canonicalize_name
+
+from .errors import ConfigError
+from .model import CondaName, ProjectName
+
+_PREFIX = "pypi_bridge_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the user settled for good; the command line goes first. URLs may hold credentials."""
+
+    index_url: str | None = field(default=None, repr=False)
+    extra_index_urls: tuple[str, ...] = field(default=(), repr=False)
+    private: tuple[str, ...] = ()
+    names: Mapping[ProjectName, CondaName] = field(default_factory=dict)
+
+
+def read(plugins: Mapping[str, Any]) -> Settings:
+    """The settings in condarc's ``plugins`` mapping.
+
+    Raises `ConfigError` for a setting of ours that does not exist or has the wrong type.
+    """
+    ours = {key.removeprefix(_PREFIX): value for key, value in plugins.items() if key.startswith(_PREFIX)}
+    for key, value in ours.items():
+        if key not in _TYPES:
+            known = ", ".join(_PREFIX + name for name in _TYPES)
+            raise ConfigError(f"condarc: plugins: there is no setting {_PREFIX}{key} (there are: {known})")
+        if not isinstance(value, _TYPES[key]):
+            raise ConfigError(f"condarc: plugins: {_PREFIX}{key} must be a {_TYPES[key].__name__}")
+    names = {canonicalize_name(str(project)): str(name) for project, name in ours.get("names", {}).items()}
+    return Settings(
+        index_url=ours.get("index_url"),
+        extra_index_urls=tuple(map(str, ours.get("extra_index_urls", ()))),
+        private=tuple(map(str, ours.get("private", ()))),
+        names={ProjectName(project): CondaName(name) for project, name in names.items()},
+    )
+
+
+_TYPES: Mapping[str, type] = {"index_url": str, "extra_index_urls": list, "private": list, "names": dict}
