@@ -138,9 +138,7 @@ def _teach(made: argparse.ArgumentParser, examples: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """``python -m conda_pypi_bridge``: the engine without conda. Returns the exit status."""
-    from .session import without_conda
-
-    return run(parser().parse_args(argv), without_conda)
+    return run(parser().parse_args(argv), _without_conda)
 
 
 def entry() -> None:
@@ -154,9 +152,19 @@ def entry() -> None:
 
 def conda_main(args: argparse.Namespace) -> int:
     """conda's subcommands: conda's own engine. Returns the exit status."""
+    return run(args, _within_conda)
+
+
+def _without_conda(args: argparse.Namespace) -> Session:
+    from .session import without_conda
+
+    return without_conda(args)
+
+
+def _within_conda(args: argparse.Namespace) -> Session:
     from .session import within_conda
 
-    return run(args, within_conda)
+    return within_conda(args)
 
 
 def run(args: argparse.Namespace, opened: Open) -> int:

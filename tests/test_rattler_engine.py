@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import signal
 import subprocess
 import sys
 import time
@@ -206,3 +207,28 @@ def test_conda_takes_over_what_this_engine_made(
     assert conda.packages(conda_env)["herd"]["version"] == "3.0"
     conda("remove", "-p", conda_env, "-y", "herd")
     assert set(conda.packages(conda_env)) == {"python"}
+
+
+@pytest.mark.parametrize("delay", [0.3, 0.5, 0.7, 0.9, 1.1])
+def test_ctrl_c_leaves_the_environment_as_it_was_or_as_it_will_be(
+    venv: Path, index: IndexServer, home: Home, delay: float
+) -> None:
+    for number in range(30):
+        index.add(f"calf-{number}", "1.0", files={f"calf{number}/m{i}.py": "x = 1\n" * 50 for i in range(20)})
+    index.add("cow", "1.0", requires=[f"calf-{number}" for number in range(30)])
+    before = snapshot(venv)
+    command = [sys.executable, "-m", "conda_pypi_bridge", "install", "-p", str(venv), "-y", "-i", index.url]
+    process = subprocess.Popen(
+        [*command, "cow"], env=home.environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    if process.returncode == 0:
+        assert len(versions(venv)) == 31
+        return
+    if process.returncode != -signal.SIGINT:  # Python itself was still starting
+        assert process.returncode == 130
+        assert "interrupted; nothing was changed" in errors
+        assert "Traceback" not in errors
+    assert not diff(before, snapshot(venv))
