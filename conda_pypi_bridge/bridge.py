@@ -7,22 +7,23 @@ linked. Both engines walk through it alike; doors call it and show what it retur
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from . import build, specs, translate
+from . import specs, translate
+from .build import pack
 from .closure import Closure
 from .engines import Engine
 from .errors import Cancelled, SpecError
 from .index import Index
+from .make import local_record, make
 from .model import CHANNEL, CondaName, PackageRecord, Plan, ProjectName, Request, Row, Target
 from .report import Reporter
-from .resolve import FETCHERS, Options, Resolver
+from .resolve import Options, Resolver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,14 @@ class Outcome:
     message: str = ""
     fetched: Sequence[Row] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A package file that `build` wrote."""
+
+    record: PackageRecord
+    path: Path
 
 
 ALREADY = "All requested packages are already installed."
@@ -63,7 +72,7 @@ def install(
             fetched=[row for row in plan.link if row.package is not None and not engine.has(row.package)],
             reasons=_reasons(closure, plan),
         )
-        return _carry_out(outcome, target, engine, index, reporter)
+        return _carry_out(outcome, target, engine, index, options, reporter)
 
 
 def remove(names: Sequence[str], engine: Engine, options: Options, reporter: Reporter) -> Outcome:
@@ -81,14 +90,53 @@ def remove(names: Sequence[str], engine: Engine, options: Options, reporter: Rep
         return outcome
 
 
-def _carry_out(outcome: Outcome, target: Target, engine: Engine, index: Index, reporter: Reporter) -> Outcome:
+def build(
+    texts: Sequence[str],
+    engine: Engine,
+    index: Index,
+    options: Options,
+    folder: Path,
+    level: int,
+    reporter: Reporter,
+) -> list[Built]:
+    """Write ``.conda`` files into `folder`: of wheel files, and of SPECs with what they require.
+
+    The packages are for the Python and platform of the engine's prefix, whatever is installed there;
+    what channels have is left to them. `level` is zstd's, 1 to 22. Raises `BridgeError`.
+    """
+    reporter.phase("Reading the environment")
+    target = engine.target([])
+    files = [Path(text) for text in texts if text.endswith(".whl")]
+    local = {record: path for path in files for record in [local_record(path, target, engine.names)]}
+    chosen = list(local)
+    if len(files) < len(texts):
+        requests = _requests([text for text in texts if not text.endswith(".whl")], target)
+        bare = replace(options, bare=True)
+        resolver = Resolver(target=target, engine=engine, index=index, options=bare, reporter=reporter)
+        _, plan = resolver.resolve(requests)
+        chosen += [row.package for row in plan.link if row.package is not None]
+    folder.mkdir(parents=True, exist_ok=True)
+    built: list[Built] = []
+
+    def write(record: PackageRecord, unpack: Callable[[Path], object]) -> None:
+        with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as scratch:
+            unpack(Path(scratch) / record.dist)
+            built.append(Built(record=record, path=pack(Path(scratch) / record.dist, folder, level=level)))
+
+    make(chosen, target, write, index, options, reporter, local=local)
+    return sorted(built, key=lambda item: item.path)
+
+
+def _carry_out(
+    outcome: Outcome, target: Target, engine: Engine, index: Index, options: Options, reporter: Reporter
+) -> Outcome:
     if outcome.dry_run:
         engine.confirm(outcome.plan, reporter)
         return outcome
     if not engine.confirm(outcome.plan, reporter):
         raise Cancelled
     missing = [row.package for row in outcome.fetched if row.package is not None]
-    _build(missing, target, engine, index, reporter)
+    make(missing, target, engine.stage, index, options, reporter)
     reporter.phase("Linking")
     engine.link(outcome.plan)
     return outcome
@@ -154,40 +202,4 @@ def _is_chosen(user: str, chosen: Mapping[ProjectName, str]) -> bool:
     return chosen.get(ProjectName(project)) == version.partition(" ")[0]
 
 
-# -- building ------------------------------------------------------------------------------------------
-
-
-def _build(
-    missing: Sequence[PackageRecord], target: Target, engine: Engine, index: Index, reporter: Reporter
-) -> None:
-    """Download and unpack the wheels that the engine does not have yet, in parallel."""
-    wheels = [package.wheel for package in missing if package.wheel is not None]
-    if not missing:
-        return
-    reporter.phase("Downloading and building")
-    reporter.expect(len(missing), sum(wheel.size or 0 for wheel in wheels))
-    with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as folder, ThreadPoolExecutor(FETCHERS) as pool:
-        jobs = [pool.submit(_make, p, Path(folder), target, engine, index, reporter) for p in missing]
-        try:
-            for job in jobs:
-                job.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _make(
-    package: PackageRecord, folder: Path, target: Target, engine: Engine, index: Index, reporter: Reporter
-) -> None:
-    wheel = package.wheel
-    if wheel is None:
-        engine.stage(package, lambda place: build.unpack_meta(package, place))
-    else:
-        python = f"{target.python.major}.{target.python.minor}"
-        path = index.download(wheel, folder / wheel.filename, lambda size: reporter.advance(size=size))
-        engine.stage(package, lambda place: build.unpack(path, package, place, python=python))
-        path.unlink()
-    reporter.advance(files=1)
-
-
-__all__ = ["ALREADY", "Options", "Outcome", "install", "remove"]
+__all__ = ["ALREADY", "Built", "Options", "Outcome", "build", "install", "remove"]

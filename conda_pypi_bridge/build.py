@@ -32,6 +32,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+from .errors import BridgeError
 from .model import PackageRecord
 from .wheelfile import open_wheel
 from .wheelreader import HEADERS, SCRIPTS, SITE_PACKAGES, Digest, Member, WheelFile
@@ -75,7 +76,8 @@ def unpack(
     """Write the package of one wheel, ready-extracted, to the new folder `destination`.
 
     `python` is the minor version of the target, ``3.12`` or ``3.13t``: headers go to a folder of that
-    name. `source_url` is the wheel's URL for provenance, by default the one in `record`.
+    name. `source_url` is the wheel's URL for provenance, by default the one in `record`; a wheel
+    from nowhere ("") gets no provenance file.
     `allow_hooks` accepts activation scripts and menu entries. Returns sentences worth showing to the
     user. Raises `WheelRefused` for a wheel that breaks a rule and `OSError` for what the disk refuses;
     both leave nothing behind.
@@ -84,7 +86,7 @@ def unpack(
         raise ValueError(f"{record.dist} is a metapackage: it has no wheel to unpack")
     if not re.fullmatch(r"3\.\d+t?", python):
         raise ValueError(f"{python!r} is no minor version of Python")
-    url = _public_url(source_url or record.wheel.url)
+    url = _public_url(record.wheel.url if source_url is None else source_url)
     with open_wheel(wheel_path, record.wheel, allow_hooks=allow_hooks) as wheel:
         members = _chosen_members(wheel, _headers_folder(record, python))
         with _staged(destination) as stage:
@@ -119,7 +121,19 @@ def pack(package_dir: Path, out_dir: Path, *, level: int = 3) -> Path:
             ):
                 for path in members:
                     _add(tar, path, path.relative_to(package_dir).as_posix(), mtime)
+    _read_back(out_dir / f"{stem}.conda", {path.relative_to(package_dir).as_posix() for path in rest})
     return out_dir / f"{stem}.conda"
+
+
+def _read_back(package: Path, expected: set[str]) -> None:
+    """That the library every conda reads packages with finds in it what was put in."""
+    from conda_package_streaming.package_streaming import stream_conda_component
+
+    with package.open("rb") as file:
+        found = {member.name for _, member in stream_conda_component(package.name, file, "pkg")}
+    if found != expected:
+        package.unlink()
+        raise BridgeError(f"{package.name} cannot be read back as it was written, and was deleted")
 
 
 @contextmanager
@@ -258,10 +272,9 @@ def _write_installer_files(
     assert record.wheel is not None
     folder = f"{SITE_PACKAGES}/{wheel.dist_info}"
     provenance = {"archive_info": {"hashes": {"sha256": record.wheel.sha256}}, "url": url}
-    added = [
-        _write(stage, f"{folder}/INSTALLER", b"conda\n"),
-        _write(stage, f"{folder}/provenance_url.json", _json(provenance)),
-    ]
+    added = [_write(stage, f"{folder}/INSTALLER", b"conda\n")]
+    if url:
+        added.append(_write(stage, f"{folder}/provenance_url.json", _json(provenance)))
     windows = record.subdir.startswith("win-")
     rows = _record_rows([*files, *added], wheel, windows=windows)
     text = io.StringIO(newline="")

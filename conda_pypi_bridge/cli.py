@@ -14,6 +14,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
@@ -21,8 +23,8 @@ from .errors import BridgeError, ConfigError
 
 if TYPE_CHECKING:
     from .bridge import Outcome
-    from .model import Row
     from .requirementfiles import RequirementFile
+    from .resolve import Options
     from .session import Session
 
     Open = Callable[[argparse.Namespace], Session]
@@ -44,6 +46,15 @@ examples:
   {prog} -p ./env --dry-run pandas      show what would go
 """
 
+_BUILD_EXAMPLES = """\
+examples:
+  {prog} -o channel cowsay              cowsay and all it requires that channels lack
+  {prog} --no-deps "flask==3.1"         that package alone
+  {prog} dist/mine-1.0-py3-none-any.whl  a wheel of your own
+"""
+
+_HOOKS = "accept wheels with files that run when an environment is activated, or that make menu entries"
+
 
 # -- parsers -------------------------------------------------------------------------------------------
 
@@ -63,6 +74,7 @@ def configure_verbs(made: argparse.ArgumentParser) -> None:
     verbs = made.add_subparsers(dest="verb", metavar="VERB", required=True)
     configure_install(verbs.add_parser("install", help="install packages into an environment"))
     configure_remove(verbs.add_parser("remove", help="remove packages from an environment"))
+    configure_build(verbs.add_parser("build", help="write .conda files of wheels"))
 
 
 def configure_install(made: argparse.ArgumentParser) -> None:
@@ -77,9 +89,42 @@ def configure_install(made: argparse.ArgumentParser) -> None:
         "packages", metavar="SPEC", nargs="*", help='flask, "flask>=3", flask=3.1, "flask[async]"'
     )
     _add_prefix(made)
-    _add_channels(made)
+    _add_sources(made)
+    _option(made, "--allow-hooks", action="store_true", help=_HOOKS)
+    _add_output(made)
+
+
+def configure_build(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of build."""
+    made.set_defaults(verb="build")
+    made.description = (
+        "Write .conda files of wheel files, or of what SPECs and all they require choose for the Python and "
+        "platform of an environment, apart from what channels have."
+    )
+    _teach(made, _BUILD_EXAMPLES)
+    made.add_argument("packages", metavar="X", nargs="*", help="a wheel file, or a SPEC")
+    _option(made, "-o", "--output", metavar="DIR", help="where the files go (default: here)")
+    _option(made, "--compression-level", type=_level, metavar="N", help="zstd, 1 to 22 (default: 9)")
+    _option(made, "--allow-hooks", action="store_true", help=_HOOKS)
+    _add_prefix(made)
+    _add_sources(made)
+    _add_output(made)
+
+
+def _level(text: str) -> int:
+    level = int(text)
+    if not 1 <= level <= 22:
+        raise argparse.ArgumentTypeError("a number from 1 to 22")
+    return level
+
+
+def _add_sources(made: argparse.ArgumentParser) -> None:
+    """Options on channels, indexes and solving, shared by all that resolves."""
+    channels = made.add_argument_group("channels")
+    _option(channels, "-c", "--channel", action="append", metavar="CHANNEL", help="a channel to search first")
+    _option(channels, "--override-channels", action="store_true", help="search no channel but those of -c")
     index = made.add_argument_group("package index")
-    _option(index, "-r", "--requirement", action="append", metavar="FILE", help="install what a file lists")
+    _option(index, "-r", "--requirement", action="append", metavar="FILE", help="what a file lists, too")
     _option(index, "-i", "--index-url", metavar="URL", help="the package index (PEP 503 or 691)")
     _option(
         index, "--extra-index-url", action="append", metavar="URL",
@@ -89,7 +134,6 @@ def configure_install(made: argparse.ArgumentParser) -> None:
     solving = made.add_argument_group("solving")
     _option(solving, "--no-deps", action="store_true", help="install the named packages alone")
     _option(solving, "--offline", action="store_true", help="use nothing but caches")
-    _add_output(made)
 
 
 def configure_remove(made: argparse.ArgumentParser) -> None:
@@ -106,12 +150,6 @@ def _add_prefix(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group("environment").add_mutually_exclusive_group()
     _option(group, "-n", "--name", metavar="NAME", help="an environment by its name")
     _option(group, "-p", "--prefix", metavar="PATH", help="an environment by its path")
-
-
-def _add_channels(made: argparse.ArgumentParser) -> None:
-    group = made.add_argument_group("channels")
-    _option(group, "-c", "--channel", action="append", metavar="CHANNEL", help="a channel to search first")
-    _option(group, "--override-channels", action="store_true", help="search no channel but those of -c")
 
 
 def _add_output(made: argparse.ArgumentParser) -> None:
@@ -171,7 +209,7 @@ def run(args: argparse.Namespace, opened: Open) -> int:
     """Carry out a verb, and tell the outcome as text or JSON. Returns the exit status."""
     began = time.monotonic()
     try:
-        outcome = _VERBS[args.verb](args, opened)
+        told = _VERBS[args.verb](args, opened)
     except BridgeError as error:
         return _fail(args, error)
     except KeyboardInterrupt:
@@ -185,11 +223,9 @@ def run(args: argparse.Namespace, opened: Open) -> int:
         hint = "This is a bug of conda-pypi-bridge. Run again with -vv to see where it happened."
         return _fail(args, BridgeError(f"{type(error).__name__}: {error}", hint=hint))
     if _flag(args, "json"):
-        print(json.dumps(_document(outcome), indent=2))
-    elif outcome.plan.empty or not _flag(args, "quiet"):
-        from .display import summary
-
-        print(summary(outcome, time.monotonic() - began))
+        print(json.dumps(told.document, indent=2))
+    elif told.needed or not _flag(args, "quiet"):
+        print(told.text(time.monotonic() - began))
     return 0
 
 
@@ -214,42 +250,97 @@ def _fail(args: argparse.Namespace, error: BridgeError, *, status: int = 1) -> i
 # -- verbs ---------------------------------------------------------------------------------------------
 
 
-def _install(args: argparse.Namespace, opened: Open) -> Outcome:
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a verb has to say: as JSON, and as text given the seconds it took.
+
+    `needed` is text that even a quiet command prints.
+    """
+
+    document: dict[str, Any]
+    text: Callable[[float], str]
+    needed: bool = False
+
+
+def _install(args: argparse.Namespace, opened: Open) -> Told:
     from . import bridge
 
     files = _requirement_files(args)
+    texts = _texts(args, files, "install")
+    session = opened(args)
+    options = _options(args, files)
+    index = session.index(args, files)
+    return _told(bridge.install(texts, session.engine, index, options, _reporter(args)))
+
+
+def _remove(args: argparse.Namespace, opened: Open) -> Told:
+    from . import bridge
+
+    options = bridge.Options(dry_run=_flag(args, "dry_run"))
+    return _told(bridge.remove(args.packages, opened(args).engine, options, _reporter(args)))
+
+
+def _told(outcome: Outcome) -> Told:
+    from .display import outcome_document, summary
+
+    return Told(
+        document=outcome_document(outcome),
+        text=lambda seconds: summary(outcome, seconds),
+        needed=outcome.plan.empty,
+    )
+
+
+def _build(args: argparse.Namespace, opened: Open) -> Told:
+    from . import bridge
+    from .display import built_document, built_summary
+
+    files = _requirement_files(args)
+    texts = _texts(args, files, "build")
+    session = opened(args)
+    built = bridge.build(
+        texts,
+        session.engine,
+        session.index(args, files),
+        _options(args, files),
+        Path(getattr(args, "output", ".")),
+        getattr(args, "compression_level", 9),
+        _reporter(args),
+    )
+    return Told(document=built_document(built), text=lambda seconds: built_summary(built, seconds))
+
+
+_VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
+    "install": _install,
+    "remove": _remove,
+    "build": _build,
+}
+
+
+def _texts(args: argparse.Namespace, files: RequirementFile, verb: str) -> list[str]:
     texts = [*args.packages, *files.requests]
     if not texts:
-        raise ConfigError("nothing to install: name at least one SPEC, or a file with -r")
-    session = opened(args)
-    options = bridge.Options(
+        raise ConfigError(f"nothing to {verb}: name at least one SPEC, or a file with -r")
+    return texts
+
+
+def _options(args: argparse.Namespace, files: RequirementFile) -> Options:
+    from .resolve import Options
+
+    return Options(
         pre=_flag(args, "pre") or files.pre,
         deps=not _flag(args, "no_deps"),
         dry_run=_flag(args, "dry_run"),
         constraints=files.constraints,
         hashes=files.hashes,
         require_hashes=files.require_hashes,
+        allow_hooks=_flag(args, "allow_hooks"),
     )
-    return bridge.install(texts, session.engine, session.index(args, files), options, _reporter(args))
 
 
 def _requirement_files(args: argparse.Namespace) -> RequirementFile:
     from . import requirementfiles
 
     return requirementfiles.read(getattr(args, "requirement", []), environ=os.environ)
-
-
-def _remove(args: argparse.Namespace, opened: Open) -> Outcome:
-    from . import bridge
-
-    options = bridge.Options(dry_run=_flag(args, "dry_run"))
-    return bridge.remove(args.packages, opened(args).engine, options, _reporter(args))
-
-
-_VERBS: dict[str, Callable[[argparse.Namespace, Open], Outcome]] = {
-    "install": _install,
-    "remove": _remove,
-}
 
 
 def _reporter(args: argparse.Namespace) -> Any:
@@ -266,40 +357,3 @@ def _flag(args: argparse.Namespace, name: str) -> bool:
 
 def _verbosity(args: argparse.Namespace) -> int:
     return int(getattr(args, "verbosity", 0) or 0)
-
-
-# -- JSON ----------------------------------------------------------------------------------------------
-
-
-def _document(outcome: Outcome) -> dict[str, Any]:
-    """An outcome in the shape of conda's own JSON."""
-    document: dict[str, Any] = {"success": True, "prefix": str(outcome.prefix)}
-    if outcome.dry_run:
-        document["dry_run"] = True
-    if outcome.plan.empty:
-        document["message"] = outcome.message
-    document["actions"] = {
-        "PREFIX": str(outcome.prefix),
-        "FETCH": [_row(row) for row in outcome.fetched],
-        "LINK": [_row(row) for row in outcome.plan.link],
-        "UNLINK": [_row(row) for row in outcome.plan.unlink],
-    }
-    return document
-
-
-def _row(row: Row) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "base_url": row.base_url,
-        "build_number": row.build_number,
-        "build_string": row.build,
-        "channel": row.channel,
-        "dist_name": row.dist,
-        "name": row.name,
-        "origin": row.origin,
-        "platform": row.subdir,
-        "version": row.version,
-    }
-    if row.package is not None and row.package.wheel is not None:
-        wheel = row.package.wheel
-        made |= {"wheel": wheel.filename, "url": wheel.url, "sha256": wheel.sha256}
-    return made

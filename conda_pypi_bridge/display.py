@@ -1,4 +1,4 @@
-"""What a person sees: phases and progress on standard error, the table on standard output."""
+"""What is shown: phases and progress on standard error, a table or one JSON document on standard output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from .bridge import Outcome
+from .bridge import Built, Outcome
 from .model import Plan, Row
 
 
@@ -100,6 +100,12 @@ def summary(outcome: Outcome, seconds: float) -> str:
     return "\n".join([*parts, f"Environment: {outcome.prefix}"])
 
 
+def built_summary(built: Sequence[Built], seconds: float) -> str:
+    """The last words of a build."""
+    rows = [("File", "Size"), *((str(item.path), human_size(item.path.stat().st_size)) for item in built)]
+    return f"{_columns(rows)}\n\nDone in {seconds:.1f} s: {_count(len(built), 'package')} built."
+
+
 def table(plan: Plan, reasons: dict[str, str] | Any = None) -> str:
     """Every package of a plan, with what it replaces and where it comes from."""
     old = {row.name: row for row in plan.unlink}
@@ -142,3 +148,57 @@ def human_size(size: float) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def outcome_document(outcome: Outcome) -> dict[str, Any]:
+    """An outcome in the shape of conda's own JSON."""
+    document: dict[str, Any] = {"success": True, "prefix": str(outcome.prefix)}
+    if outcome.dry_run:
+        document["dry_run"] = True
+    if outcome.plan.empty:
+        document["message"] = outcome.message
+    document["actions"] = {
+        "PREFIX": str(outcome.prefix),
+        "FETCH": [_json_row(row) for row in outcome.fetched],
+        "LINK": [_json_row(row) for row in outcome.plan.link],
+        "UNLINK": [_json_row(row) for row in outcome.plan.unlink],
+    }
+    return document
+
+
+def built_document(built: Sequence[Built]) -> dict[str, Any]:
+    """The files that were built."""
+    return {"success": True, "packages": [_json_file(item) for item in built]}
+
+
+def _json_file(item: Built) -> dict[str, Any]:
+    record, wheel = item.record, item.record.wheel
+    made: dict[str, Any] = {
+        "name": record.name,
+        "version": record.version,
+        "build_string": record.build,
+        "platform": record.subdir,
+        "path": str(item.path),
+        "size": item.path.stat().st_size,
+    }
+    if wheel is not None:
+        made |= {"wheel": wheel.filename, "url": wheel.url, "sha256": wheel.sha256}
+    return made
+
+
+def _json_row(row: Row) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "base_url": row.base_url,
+        "build_number": row.build_number,
+        "build_string": row.build,
+        "channel": row.channel,
+        "dist_name": row.dist,
+        "name": row.name,
+        "origin": row.origin,
+        "platform": row.subdir,
+        "version": row.version,
+    }
+    if row.package is not None and row.package.wheel is not None:
+        wheel = row.package.wheel
+        made |= {"wheel": wheel.filename, "url": wheel.url, "sha256": wheel.sha256}
+    return made

@@ -33,7 +33,9 @@ class Options:
     """What the user chose, apart from the SPECs.
 
     `constraints` are PEP 508 requirements that only limit versions. `hashes` maps a SPEC to the sha256
-    of the files it admits; with `require_hashes` whatever comes from an index must have some.
+    of the files it admits; with `require_hashes` whatever comes from an index must have some. `bare`
+    resolves as if nothing but Python was installed. `allow_hooks` admits wheels whose files run when an
+    environment is activated, or make menu entries.
     """
 
     pre: bool = False
@@ -42,6 +44,8 @@ class Options:
     constraints: Sequence[str] = ()
     hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     require_hashes: bool = False
+    bare: bool = False
+    allow_hooks: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +73,7 @@ class Resolver:
         closure = Closure(
             target=self.target,
             names=self.engine.names,
-            installed=self.engine.installed,
+            installed={} if self.options.bare else self.engine.installed,
             limits=self._limits(requests),
             pre=self.options.pre,
             follow=self.options.deps,
@@ -82,8 +86,9 @@ class Resolver:
         failure: Unsatisfiable | None = None
         solved: set[str] | None = None
         for depth in depths:
-            if failure is not None:
+            if failure is not None and not self.options.bare:
                 closure.require(Edge(project, SpecifierSet()) for project in self.engine.projects)
+            if failure is not None:
                 closure.widen(depth)
             self.reporter.phase("Reading the package index")
             self._answer(closure)
@@ -99,6 +104,7 @@ class Resolver:
                     closure.records,
                     limits=[*self._limit_specs()],
                     deps=self.options.deps,
+                    bare=self.options.bare,
                 )
             except Unsatisfiable as error:
                 failure = error

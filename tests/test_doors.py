@@ -12,9 +12,10 @@ import pytest
 from tests.doors import Door
 from tests.indexserver import IndexServer
 from tests.lab.channels import index_channel, make_conda_package
-from tests.lab.condas import NO_INDEX, Conda, run
+from tests.lab.condas import NO_INDEX, Conda, Result, run
 from tests.lab.pythons import Interpreter
 from tests.lab.trees import diff, snapshot
+from tests.wheels import make_wheel
 
 PLATFORM = "manylinux_2_17_x86_64.manylinux2014_x86_64"
 
@@ -308,3 +309,63 @@ def test_errors_in_json_are_one_document(door: Door) -> None:
     assert result.returncode == 1
     assert document["success"] is False
     assert "mooo" in document["error"] and document["message"]
+
+
+# -- build ---------------------------------------------------------------------------------------------
+
+
+def build(door: Door, *args: str | Path, **options: object) -> Result:
+    words = ("pypi-bridge", "build") if door.install_words == ("pypi-install",) else ("build",)
+    return door.call(*words, "-p", door.prefix, *door.index, *args, **options)
+
+
+def test_build_writes_files_that_conda_installs_from_a_channel(
+    door: Door, extra_channel: Path, channel: Path, tmp_path: Path
+) -> None:
+    result = build(door, "-o", extra_channel / "noarch", "moo", "--json")
+    names = [package["name"] for package in result.json()["packages"]]
+    assert names == ["fridge", "herd", "milk", "milk_extra_cold", "moo"]
+    assert door.versions() == {}
+    index_channel(extra_channel)
+    door.conda.home.use_channels(extra_channel, channel)
+    door.conda("install", "-p", door.prefix, "-y", "moo")
+    assert door.python("-c", "import moo; moo.main()") == "moo 2.0\n"
+
+
+def test_build_is_the_same_whatever_is_installed(door: Door, tmp_path: Path) -> None:
+    build(door, "-o", tmp_path / "one", "moo")
+    door.install("herd==1.5", "fridge")
+    build(door, "-o", tmp_path / "two", "moo")
+    assert not diff(snapshot(tmp_path / "one"), snapshot(tmp_path / "two"))
+
+
+def test_build_of_a_wheel_file_needs_no_index(door: Door, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "own", "1.0+local.1", requires=["herd>=1"])
+    offline = replace(door, index=("-i", NO_INDEX))
+    (package,) = build(offline, "-o", tmp_path / "out", wheel, "--json").json()["packages"]
+    assert package["version"] == "1.0"
+    assert package["build_string"].startswith("local_1_py_")
+    assert Path(package["path"]).parent == tmp_path / "out"
+
+
+def test_build_without_dependencies(door: Door, tmp_path: Path) -> None:
+    build(door, "-o", tmp_path, "--no-deps", "moo")
+    assert [path.name.split("-")[0] for path in tmp_path.glob("*.conda")] == ["moo"]
+
+
+def test_build_refuses_what_is_no_wheel(door: Door, tmp_path: Path) -> None:
+    (tmp_path / "moo.whl").write_bytes(b"PK")
+    result = build(door, "-o", tmp_path / "out", tmp_path / "moo.whl", check=False)
+    assert result.returncode == 1
+    assert "not named as a wheel" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_hooks_need_to_be_accepted(door: Door, index: IndexServer) -> None:
+    script = {"{data}/data/etc/conda/activate.d/hooked.sh": "export HOOKED=1\n", "hooked.py": ""}
+    index.add("hooked", "1.0", files=script)
+    before = snapshot(door.prefix)
+    assert "activate.d" in door.refused("hooked")
+    assert not diff(before, snapshot(door.prefix))
+    door.install("--allow-hooks", "hooked")
+    assert (door.prefix / "etc" / "conda" / "activate.d" / "hooked.sh").is_file()

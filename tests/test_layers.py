@@ -32,7 +32,8 @@ RANKS = {
     "session": 40,
     # story
     "bridge": 30,
-    "resolve": 29,
+    "make": 29,
+    "resolve": 28,
     # edges
     "index": 23,
     "build": 23,

@@ -48,11 +48,18 @@ class Engine(Protocol):
         ...
 
     def solve(
-        self, requests: Sequence[str], overlay: Sequence[PackageRecord], *, limits: Sequence[str], deps: bool
+        self,
+        requests: Sequence[str],
+        overlay: Sequence[PackageRecord],
+        *,
+        limits: Sequence[str],
+        deps: bool,
+        bare: bool,
     ) -> Plan:
         """One solve over channels and overlay. Raises `Unsatisfiable`.
 
-        `limits` are specs that whatever is installed must meet, without being asked for.
+        `limits` are specs that whatever is installed must meet, without being asked for. `bare` solves
+        as if nothing but Python was installed; such a plan cannot be linked.
         """
         ...
 

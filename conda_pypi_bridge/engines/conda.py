@@ -174,22 +174,28 @@ class CondaEngine:
         return True
 
     def solve(
-        self, requests: Sequence[str], overlay: Sequence[PackageRecord], *, limits: Sequence[str], deps: bool
+        self,
+        requests: Sequence[str],
+        overlay: Sequence[PackageRecord],
+        *,
+        limits: Sequence[str],
+        deps: bool,
+        bare: bool,
     ) -> Plan:
         self._packages = {package.dist: package for package in overlay}
         deps_modifier = DepsModifier.NOT_SET if deps else DepsModifier.NO_DEPS
-        with _written(overlay, deps=deps) as channel:
+        specs = [*map(MatchSpec, requests), *(MatchSpec(text, optional=True) for text in limits)]
+        if bare:
+            specs.append(MatchSpec(f"python =={self._python}"))
+        with _written(overlay, deps=deps) as channel, self._solved_prefix(bare) as prefix:
             failure: Exception | None = None
             for update in (UpdateModifier.FREEZE_INSTALLED, UpdateModifier.UPDATE_SPECS):
                 solver = self._backend()(
-                    str(self.path),
+                    str(prefix),
                     [*([channel] if overlay else []), *context.channels],
                     context.subdirs,
-                    specs_to_add=[
-                        *map(MatchSpec, requests),
-                        *(MatchSpec(text, optional=True) for text in limits),
-                    ],
-                    command="install",
+                    specs_to_add=specs,
+                    command="create" if bare else "install",
                 )
                 try:
                     transaction = solver.solve_for_transaction(
@@ -200,6 +206,15 @@ class CondaEngine:
                     failure = failure or error
         assert failure is not None
         raise Unsatisfiable(_sentence(failure)) from failure
+
+    @contextmanager
+    def _solved_prefix(self, bare: bool) -> Iterator[Path]:
+        """The prefix, or a place where none is yet."""
+        if not bare:
+            yield self.path
+            return
+        with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as folder:
+            yield Path(folder) / "bare"
 
     def solve_removal(self, names: Sequence[CondaName]) -> Plan:
         self._packages = {}
@@ -220,7 +235,7 @@ class CondaEngine:
 
     def _set_transaction(self, transaction: Any) -> Plan:
         """Keep conda's transaction, with the overlay's records under the bridge's own channel."""
-        setup = transaction.prefix_setups[str(self.path)]
+        (setup,) = transaction.prefix_setups.values()
         linked = [self._ours(record) for record in setup.link_precs]
         same = {record.dist_str() for record in linked} & {record.dist_str() for record in setup.unlink_precs}
         kept = setup._replace(

@@ -202,7 +202,13 @@ class RattlerEngine:
         return True
 
     def solve(
-        self, requests: Sequence[str], overlay: Sequence[PackageRecord], *, limits: Sequence[str], deps: bool
+        self,
+        requests: Sequence[str],
+        overlay: Sequence[PackageRecord],
+        *,
+        limits: Sequence[str],
+        deps: bool,
+        bare: bool,
     ) -> Plan:
         self._packages = {package.dist: package for package in overlay}
         self._requests = list(requests)
@@ -210,18 +216,26 @@ class RattlerEngine:
         records = [
             _read_record({**p.index_json(), "channel": CHANNEL, "url": p.url, "fn": p.fn}) for p in overlay
         ]
+        state = self._bare_state() if bare else self._state
         if not deps:
-            return self._set_final(_without_deps(records, self._state, requests))
-        specs = [*requests, *self._kept(requests)]
+            return self._set_final(_without_deps(records, state, requests), state)
+        specs = [*requests, *([f"python {state['python'].version}"] if bare else self._kept(requests))]
         failure: Unsatisfiable | None = None
         for priority in _priorities(self._config.channel_priority):
             try:
-                locked = [*self._state.values()]
-                return self._set_final(self._solve(specs, records, priority, locked=locked, limits=limits))
+                locked = [*state.values()]
+                solution = self._solve(specs, records, priority, locked=locked, limits=limits)
+                return self._set_final(solution, state)
             except Unsatisfiable as error:
                 failure = failure or error
         assert failure is not None
         raise failure
+
+    def _bare_state(self) -> Mapping[str, rattler.RepoDataRecord]:
+        """What channels put into the prefix: Python, and what it may need."""
+        if "python" not in self._state:
+            raise PrefixError(str(self.path), "there is no Python here to build packages for")
+        return {name: r for name, r in self._state.items() if r.channel not in (CHANNEL, _PIP)}
 
     def _kept(self, requests: Sequence[str]) -> list[str]:
         """What must stay: everything installed, in the versions once asked for, this Python's minor."""
@@ -280,15 +294,18 @@ class RattlerEngine:
         blocked = sorted(gone & set(self._pip))
         if blocked:
             raise SpecError(" ".join(names), f"{blocked[0]}, which pip placed here, needs it")
-        return self._set_final([record for name, record in self._state.items() if name not in gone])
+        kept = [record for name, record in self._state.items() if name not in gone]
+        return self._set_final(kept, self._state)
 
-    def _set_final(self, records: Sequence[rattler.RepoDataRecord]) -> Plan:
+    def _set_final(
+        self, records: Sequence[rattler.RepoDataRecord], state: Mapping[str, rattler.RepoDataRecord]
+    ) -> Plan:
         self._final = list(records)
         final = {record.name.normalized: record for record in records}
-        same = {name for name, record in final.items() if _same(record, self._state.get(name))}
+        same = {name for name, record in final.items() if _same(record, state.get(name))}
         return Plan(
             link=[self._row(r) for name, r in final.items() if name not in same],
-            unlink=[self._row(r) for name, r in self._state.items() if name not in same],
+            unlink=[self._row(r) for name, r in state.items() if name not in same],
         )
 
     def _row(self, record: rattler.RepoDataRecord) -> Row:
