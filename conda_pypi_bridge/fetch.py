@@ -41,7 +41,7 @@ ANSWERS = frozenset({200, 206, 304, 404, 410, 416})
 _TRY_AGAIN = frozenset({408, 425, 429})
 #: Loggers of libraries that log the URLs they fetch.
 _FOREIGN_LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")
-_log = logging.getLogger(__name__)
+_NETWORK_HINT = "Check the network and the proxy; --offline makes do with what is in the cache."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +64,12 @@ class Limits:
 
 
 class TryAgain(Exception):
-    """A fault that may pass, after `delay` seconds where the server said so."""
+    """A fault that may pass, after `delay` seconds where the server said so. `hint` is for the user."""
 
-    def __init__(self, reason: str, delay: float | None = None) -> None:
+    def __init__(self, reason: str, delay: float | None = None, *, hint: str = "") -> None:
         super().__init__(reason)
         self.delay = delay
+        self.hint = hint
 
 
 class Answer:
@@ -180,7 +181,7 @@ class Fetcher:
             tries += 1
             spent += time.monotonic() - begun
             if tries > self._config.retries or spent > max(self._limits.patience, self._config.timeout):
-                raise self.failure(url, f"{fault} ({tries} tries)" if tries > 1 else str(fault))
+                raise self.failure(url, f"{fault} ({tries} tries)" if tries > 1 else str(fault), fault.hint)
             pause = self._limits.backoff * 2 ** (tries - 1) * random.uniform(0.5, 1.5)
             time.sleep(pause if fault.delay is None else fault.delay)
 
@@ -303,8 +304,9 @@ class Fetcher:
         if isinstance(error, ValueError):
             raise self.failure(url, "the URL is not valid")
         if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
-            return TryAgain(f"no answer for {self._config.timeout:g} s")
-        return TryAgain(getattr(root, "strerror", None) or str(root) or type(root).__name__)
+            return TryAgain(f"no answer for {self._config.timeout:g} s", hint=_NETWORK_HINT)
+        reason = getattr(root, "strerror", None) or str(root) or type(root).__name__
+        return TryAgain(reason, hint=_NETWORK_HINT)
 
 
 class _TLSAdapter(HTTPAdapter):

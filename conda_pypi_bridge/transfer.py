@@ -37,6 +37,7 @@ class Transfer:
         self._progress = progress
         self._validator = ""
         self._hash = hashlib.sha256()
+        #: Bytes that are in `file`.
         self.done = 0
 
     def run(self, fetcher: Fetcher) -> str:

@@ -98,6 +98,7 @@ def test_section_install_beats_section_global_of_any_file(home: Path, tmp_path: 
 
 
 def test_null_device_switches_all_files_off(home: Path) -> None:
+    write(home.parent / "global" / "pip.conf", "[global]\ntimeout = 2\n")
     user_file(home, "[global]\ntimeout = 1\n")
     assert load(home, {"PIP_CONFIG_FILE": os.devnull}).timeout == config.TIMEOUT
     assert load(home, {"PIP_CONFIG_FILE": os.devnull, "PIP_TIMEOUT": "4"}).timeout == 4

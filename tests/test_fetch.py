@@ -303,7 +303,7 @@ def test_nobody_listening_is_a_failure_that_names_the_url(server: IndexServer) -
     source = fetcher()
     with pytest.raises(IndexFailure, match=r"Connection refused \(4 tries\)") as caught:
         get(source, url)
-    assert caught.value.url == url
+    assert caught.value.url == url and "--offline" in caught.value.hint
 
 
 def test_retry_after_is_waited_for(server: IndexServer) -> None:
