@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from . import specs, translate
 from .candidates import Limits
 from .closure import DEPTHS, ChannelWant, Closure, Edge, PageWant, Want
-from .engines import Engine
+from .engines import Engine, Problem
 from .errors import BridgeError, Unsatisfiable, Untranslatable, WheelRefused
 from .explain import conflict
 from .index import Index
@@ -100,11 +100,13 @@ class Resolver:
             self.reporter.phase("Solving")
             try:
                 return self.engine.solve(
-                    _specs(requests, closure),
-                    closure.records,
-                    limits=[*self._limit_specs()],
-                    deps=self.options.deps,
-                    bare=self.options.bare,
+                    Problem(
+                        requests=_specs(requests, closure),
+                        overlay=closure.records,
+                        limits=[*self._limit_specs()],
+                        deps=self.options.deps,
+                        bare=self.options.bare,
+                    )
                 )
             except Unsatisfiable as error:
                 failure = error

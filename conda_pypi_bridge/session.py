@@ -72,6 +72,7 @@ def without_conda(args: argparse.Namespace) -> Session:
         names=_names(prefix, ours),
         cache=cache_folder(),
         command=["python", "-m", str(__package__), *sys.argv[1:]],
+        offline=bool(getattr(args, "offline", False)) or conda.offline,
     )
     return Session(engine=engine, prefix=prefix, settings=ours)
 

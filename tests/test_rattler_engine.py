@@ -79,7 +79,9 @@ def test_removing_all_leaves_the_files_of_the_virtual_environment(
     before = snapshot(venv)
     install("moo")
     bridge("remove", "-p", venv, "-y", "moo")
-    assert {path.partition("/")[0] for path in diff(before, snapshot(venv)).added} == {"conda-meta"}
+    difference = diff(before, snapshot(venv))
+    assert {path.partition("/")[0] for path in difference.added} == {"conda-meta"}
+    assert not difference.removed and not difference.changed
     assert versions(venv) == {}
 
 

@@ -4,12 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from ..model import CondaName, PackageRecord, Plan, ProjectName, Target
 from ..names import Names
 from ..report import Reporter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What to solve: specs of the user, and what the index adds to the channels.
+
+    `limits` are specs that whatever is installed must meet, without being asked for. Without `deps` the
+    requested packages come alone. `bare` solves as if nothing but Python was installed; such a plan
+    cannot be linked.
+    """
+
+    requests: Sequence[str]
+    overlay: Sequence[PackageRecord] = ()
+    limits: Sequence[str] = ()
+    deps: bool = True
+    bare: bool = False
+
+
+def version_pair(version: str) -> tuple[int, int]:
+    """``2.36`` -> ``(2, 36)``; of what is no such version, zeros."""
+    major, minor = [*version.split("."), "0"][:2]
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
 
 
 class Engine(Protocol):
@@ -47,20 +70,8 @@ class Engine(Protocol):
         """The versions of a package that channels offer to the target's Python."""
         ...
 
-    def solve(
-        self,
-        requests: Sequence[str],
-        overlay: Sequence[PackageRecord],
-        *,
-        limits: Sequence[str],
-        deps: bool,
-        bare: bool,
-    ) -> Plan:
-        """One solve over channels and overlay. Raises `Unsatisfiable`.
-
-        `limits` are specs that whatever is installed must meet, without being asked for. `bare` solves
-        as if nothing but Python was installed; such a plan cannot be linked.
-        """
+    def solve(self, problem: Problem) -> Plan:
+        """One solve over channels and overlay. Raises `Unsatisfiable`."""
         ...
 
     def solve_removal(self, names: Sequence[CondaName]) -> Plan:

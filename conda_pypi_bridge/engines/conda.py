@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,11 @@ from packaging.version import Version
 from ..errors import PrefixError, Unsatisfiable
 from ..model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
 from ..names import Names
-from ..prefix import Prefix, is_writable, native_markers, prefix_lock, set_aside
+from ..prefix import Prefix, held, native_markers, set_aside
 from ..report import Reporter
 from ..tags import make_target
 from ..versions import conda_version
+from . import Problem, version_pair
 
 try:
     from conda.reporters import confirm_yn
@@ -107,19 +108,12 @@ class CondaEngine:
     def installed(self) -> Mapping[CondaName, str]:
         return {CondaName(record["name"]): record["version"] for record in self._prefix.conda_meta}
 
-    @cached_property
+    @property
     def projects(self) -> Sequence[ProjectName]:
-        ours = {r["name"] for r in self._prefix.conda_meta if r.get("channel") == CHANNEL}
-        return [dist.project for dist in self._prefix.dists if dist.owner in ours]
+        return self._prefix.bridged
 
-    @contextmanager
-    def locked(self, reporter: Reporter) -> Iterator[None]:
-        if not is_writable(self.path):
-            raise PrefixError(
-                str(self.path), "this environment is read-only", hint="Choose another with -n or -p."
-            )
-        with prefix_lock(self.path, reporter):
-            yield
+    def locked(self, reporter: Reporter) -> AbstractContextManager[None]:
+        return held(self._prefix, reporter)
 
     # -- solving -----------------------------------------------------------------------------------
 
@@ -136,7 +130,7 @@ class CondaEngine:
             version, implementation = Version(record.version), "cpython"
             free_threaded = record.build.endswith("t")
         self._python = version
-        virtual = {name: _pair(version) for name, version in _virtual_packages().items()}
+        virtual = {name: version_pair(version) for name, version in _virtual_packages().items()}
         return make_target(
             version,
             context.subdir,
@@ -173,21 +167,15 @@ class CondaEngine:
                     return False
         return True
 
-    def solve(
-        self,
-        requests: Sequence[str],
-        overlay: Sequence[PackageRecord],
-        *,
-        limits: Sequence[str],
-        deps: bool,
-        bare: bool,
-    ) -> Plan:
+    def solve(self, problem: Problem) -> Plan:
+        overlay, bare = problem.overlay, problem.bare
         self._packages = {package.dist: package for package in overlay}
-        deps_modifier = DepsModifier.NOT_SET if deps else DepsModifier.NO_DEPS
-        specs = [*map(MatchSpec, requests), *(MatchSpec(text, optional=True) for text in limits)]
+        deps_modifier = DepsModifier.NOT_SET if problem.deps else DepsModifier.NO_DEPS
+        limits = (MatchSpec(text, optional=True) for text in problem.limits)
+        specs = [*map(MatchSpec, problem.requests), *limits]
         if bare:
             specs.append(MatchSpec(f"python =={self._python}"))
-        with _written(overlay, deps=deps) as channel, self._solved_prefix(bare) as prefix:
+        with _written(overlay, deps=problem.deps) as channel, self._solved_prefix(bare) as prefix:
             failure: Exception | None = None
             for update in (UpdateModifier.FREEZE_INSTALLED, UpdateModifier.UPDATE_SPECS):
                 solver = self._backend()(
@@ -376,12 +364,6 @@ def _virtual_packages() -> dict[str, str]:
     if hasattr(manager, "get_virtual_package_records"):  # conda 25 and later
         return {record.name: record.version for record in manager.get_virtual_package_records()}
     return {f"__{package.name}": package.version or "0" for package in manager.get_virtual_packages()}
-
-
-def _pair(version: str) -> tuple[int, int]:
-    """``2.36`` -> ``(2, 36)``; of what is no such version, zeros."""
-    major, minor = [*version.split("."), "0"][:2]
-    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
 
 
 def _sentence(error: Exception) -> str:

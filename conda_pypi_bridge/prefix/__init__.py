@@ -6,7 +6,7 @@ environment are seen as well as a conda one. Only `append_history`, `prune_empty
 
 from .dists import files_of, prune_empty
 from .environment import Prefix, dist_mapping, read_prefix
-from .guard import prefix_lock, set_aside
+from .guard import held, set_aside
 from .history import append_history, redact, requested_specs
 from .interpreter import PythonInPrefix, native_markers
 from .layout import placed_files
@@ -18,11 +18,11 @@ __all__ = [
     "append_history",
     "dist_mapping",
     "files_of",
+    "held",
     "is_writable",
     "locate",
     "native_markers",
     "placed_files",
-    "prefix_lock",
     "prune_empty",
     "read_prefix",
     "redact",

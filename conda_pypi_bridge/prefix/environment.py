@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PrefixError
-from ..model import CondaName, InstalledDist, ProjectName
+from ..model import CHANNEL, CondaName, InstalledDist, ProjectName
 from . import dists, history, interpreter
 
 _METADATA_FILE = re.compile(r"(?P<folder>[^/]+\.(?:dist|egg)-info)(?:/(?:METADATA|RECORD|PKG-INFO))?")
@@ -48,6 +48,12 @@ class Prefix:
     def dists(self) -> tuple[InstalledDist, ...]:
         """The distributions directly in site-packages, in the order of their folders' names."""
         return self._dists_and_problems[0]
+
+    @property
+    def bridged(self) -> tuple[ProjectName, ...]:
+        """The projects whose packages came from an index through the bridge."""
+        ours = {record["name"] for record in self.conda_meta if record.get("channel") == CHANNEL}
+        return tuple(dist.project for dist in self.dists if dist.owner in ours)
 
     @property
     def problems(self) -> tuple[str, ...]:

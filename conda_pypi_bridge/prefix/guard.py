@@ -12,10 +12,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ..errors import PrefixError
 from ..model import CHANNEL, InstalledDist
 from ..report import Reporter
 from .dists import files_of, prune_empty
 from .environment import Prefix
+from .locate import is_writable
 
 
 def lock_file(prefix: Path) -> Path:
@@ -31,9 +33,17 @@ def lock_file(prefix: Path) -> Path:
 
 
 @contextmanager
-def prefix_lock(prefix: Path, reporter: Reporter) -> Iterator[None]:
-    """Only one process of the bridge changes a prefix at a time; the others wait, and say so."""
-    lock = FileLock(lock_file(prefix))
+def held(prefix: Prefix, reporter: Reporter) -> Iterator[None]:
+    """Only one process of the bridge changes a prefix at a time; the others wait, and say so.
+
+    Raises `PrefixError` where the prefix must not be changed: it is read-only, or frozen (CEP 22).
+    """
+    hint = "Choose another with -n or -p."
+    if not is_writable(prefix.path):
+        raise PrefixError(str(prefix.path), "this environment is read-only", hint=hint)
+    if prefix.frozen is not None:
+        raise PrefixError(str(prefix.path), f"this environment is frozen. {prefix.frozen}".strip(), hint=hint)
+    lock = FileLock(lock_file(prefix.path))
     try:
         lock.acquire(timeout=0)
     except Timeout:

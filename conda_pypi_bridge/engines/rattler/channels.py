@@ -1,0 +1,89 @@
+"""What rattler reads of channels: where they are, what they hold, and the overlay beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import rattler
+
+from ...condarc import CondaConfig
+
+_T = TypeVar("_T")
+
+
+class Overlay:
+    """The overlay as rattler asks for it: records by name, no channel on disk."""
+
+    def __init__(self, records: Sequence[rattler.RepoDataRecord]) -> None:
+        self._by_name: dict[tuple[str, str], list[rattler.RepoDataRecord]] = {}
+        for record in records:
+            self._by_name.setdefault((record.subdir, record.name.normalized), []).append(record)
+
+    async def fetch_package_records(
+        self, platform: rattler.Subdir, name: rattler.PackageName
+    ) -> list[rattler.RepoDataRecord]:
+        return self._by_name.get((str(platform), name.normalized), [])
+
+    def package_names(self, platform: rattler.Subdir) -> list[str]:
+        return sorted(name for subdir, name in self._by_name if subdir == str(platform))
+
+
+class Loop:
+    """One event loop, in a thread of its own, for a library that is asynchronous throughout."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._starting = threading.Lock()
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="rattler", daemon=True).start()
+        running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return running.result()
+        except KeyboardInterrupt:
+            # What runs changes the prefix or reads into caches: it must not go on behind our back.
+            with suppress(Exception):
+                running.result()
+            raise
+
+
+def gateway(cache: Path, *, offline: bool) -> rattler.Gateway:
+    """What reads channels, keeping what it has read in memory, and on disk in `cache`."""
+    settings = rattler.SourceConfig(cache_action="force-cache-only" if offline else "cache-or-fetch")
+    return rattler.Gateway(cache_dir=cache, default_config=settings)
+
+
+def is_name(channel: str) -> bool:
+    """Whether a channel is given by its name, as opposed to a URL or a path."""
+    return (
+        "://" not in channel and not channel.startswith((".", "/", "~")) and not Path(channel).is_absolute()
+    )
+
+
+def channel(name: str, config: CondaConfig) -> rattler.Channel:
+    """A channel by URL, path or name; names as conda's ``custom_channels`` and alias resolve them."""
+    if "://" in name:
+        return rattler.Channel(name)
+    if not is_name(name):
+        return rattler.Channel(Path(name).expanduser().absolute().as_uri())
+    first = name.partition("/")[0]
+    for custom in (name, first):
+        if custom in config.custom_channels:
+            return rattler.Channel(f"{config.custom_channels[custom].rstrip('/')}/{name}")
+    if config.channel_alias:
+        return rattler.Channel(f"{config.channel_alias.rstrip('/')}/{name}")
+    return rattler.Channel(name)
+
+
+def priorities(setting: str) -> Sequence[rattler.ChannelPriority]:
+    """conda's flexible priority falls back to lower channels; rattler has strict and disabled."""
+    strict, disabled = rattler.ChannelPriority.Strict, rattler.ChannelPriority.Disabled
+    return {"strict": [strict], "disabled": [disabled]}.get(setting, [strict, disabled])

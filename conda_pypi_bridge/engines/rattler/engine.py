@@ -1,0 +1,386 @@
+"""The engine itself: solve over channels and overlay, then install what the solution lists."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import rattler
+from filelock import FileLock
+from packaging.version import Version
+from rattler.exceptions import GatewayError, InstallerError, SolverError
+
+from ... import __version__
+from ...condarc import CondaConfig
+from ...errors import PrefixError, SpecError, Unsatisfiable
+from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
+from ...names import Names
+from ...prefix import (
+    Prefix,
+    append_history,
+    held,
+    native_markers,
+    placed_files,
+    prune_empty,
+    set_aside,
+)
+from ...report import Reporter
+from ...tags import make_target
+from ...versions import conda_version
+from .. import Problem, version_pair
+from .channels import Loop, Overlay, channel, gateway, is_name, priorities
+from .records import (
+    PIP,
+    VENV,
+    State,
+    installed_records,
+    name_of,
+    overlay_record,
+    pip_record,
+    read_record,
+    same_package,
+    venv_python,
+    with_orphans,
+    with_users,
+    without_deps,
+)
+
+#: rattler marks a prefix as something that backups may leave out; that is not for us to say.
+_CACHE_TAG = "CACHEDIR.TAG"
+
+
+class RattlerEngine:
+    """Solves for and links into one prefix, a conda environment or a virtual environment.
+
+    `channels` are channel names or URLs, best first. `cache` holds packages and repodata. `command`
+    is the argv that goes into the history. `offline` reads channels from the cache alone.
+    """
+
+    def __init__(
+        self,
+        prefix: Prefix,
+        *,
+        channels: Sequence[str],
+        config: CondaConfig,
+        names: Names,
+        cache: Path,
+        command: Sequence[str],
+        offline: bool = False,
+    ) -> None:
+        self._prefix = prefix
+        self._config = config
+        self._command = command
+        self._cache = cache / "pkgs"
+        self._subdir = config.subdir or str(rattler.Subdir.current())
+        self._platforms = [rattler.Subdir(self._subdir), rattler.Subdir("noarch")]
+        self._channels = [channel(name, config) for name in channels]
+        named = zip(self._channels, channels, strict=True)
+        self._names = {c.base_url.rstrip("/"): name for c, name in named if is_name(name)}
+        self.names = names
+        overrides = rattler.VirtualPackageOverrides.from_env()
+        self._virtual = [v.into_generic() for v in rattler.VirtualPackage.detect(overrides)]
+        self._packages: dict[str, PackageRecord] = {}
+        self._requests: list[str] = []
+        self._removed: list[str] = []
+        self._final: list[rattler.RepoDataRecord] = []
+        self._target: Target | None = None
+        self._loop = Loop()
+        self._gateway = gateway(cache / "repodata", offline=offline)
+
+    # -- the prefix as it is -----------------------------------------------------------------------
+
+    @property
+    def path(self) -> Path:
+        return self._prefix.path
+
+    @cached_property
+    def installed(self) -> Mapping[CondaName, str]:
+        return {CondaName(r.name.normalized): str(r.version) for r in self._state.values()}
+
+    @property
+    def projects(self) -> Sequence[ProjectName]:
+        return self._prefix.bridged
+
+    @cached_property
+    def _pip(self) -> Mapping[CondaName, InstalledDist]:
+        """What pip placed, by the conda name it would have; a conda package of that name goes first."""
+        conda = {record["name"] for record in self._prefix.conda_meta}
+        placed = (dist for dist in self._prefix.dists if dist.owner is None)
+        named = ((self.names.conda_name(dist.project), dist) for dist in placed)
+        return {name: dist for name, dist in named if name not in conda}
+
+    @cached_property
+    def _state(self) -> State:
+        """The records of everything in the prefix, by name."""
+        python = self._prefix.python
+        state: dict[str, rattler.RepoDataRecord] = {
+            r.name.normalized: r for r in installed_records(self.path)
+        }
+        if python is not None and python.is_venv:
+            state["python"] = read_record(venv_python(python.version, self._subdir))
+        present = {dist.project: dist.version for dist in self._prefix.dists}
+        for name, dist in self._pip.items():
+            state[name] = read_record(pip_record(name, dist, present, self.names))
+        return state
+
+    def locked(self, reporter: Reporter) -> AbstractContextManager[None]:
+        return held(self._prefix, reporter)
+
+    # -- solving -----------------------------------------------------------------------------------
+
+    def target(self, requests: Sequence[str]) -> Target:
+        python = self._prefix.python
+        if python is not None and not requests:
+            version, implementation = python.version, python.implementation
+            free_threaded = python.free_threaded
+        elif python is not None and python.is_venv:
+            raise SpecError(requests[0], "the Python of a virtual environment cannot be changed")
+        else:
+            record = self._chosen_python(requests)
+            version, implementation = Version(str(record.version)), "cpython"
+            free_threaded = str(record.build).endswith("t")
+        virtual = {v.name.normalized: version_pair(str(v.version)) for v in self._virtual}
+        self._target = make_target(
+            version,
+            self._subdir,
+            implementation=implementation,
+            free_threaded=free_threaded,
+            glibc=virtual.get("__glibc"),
+            musl=virtual.get("__musl"),
+            macos=virtual.get("__osx"),
+            python_abi="python_abi" in self._state,
+            markers=native_markers(self._subdir),
+        )
+        return self._target
+
+    def _chosen_python(self, requests: Sequence[str]) -> rattler.RepoDataRecord:
+        """The Python that channels would install, for a prefix that has none or is to get another."""
+        solution = self._solve(list(requests) or ["python"], [], rattler.ChannelPriority.Strict, locked=[])
+        return next(record for record in solution if record.name.normalized == "python")
+
+    def on_channels(self, name: CondaName) -> Sequence[str]:
+        if not self._channels:
+            return ()
+        query = self._gateway.query(self._channels, self._platforms, [name], recursive=False)
+        found = (record for records in self._loop.run(query) for record in records)
+        return [str(record.version) for record in found if self._runs(record)]
+
+    def _runs(self, record: rattler.RepoDataRecord) -> bool:
+        """Whether a channel's record accepts the target's Python, as far as its `depends` tell."""
+        assert self._target is not None
+        for text in record.depends:
+            name, _, rest = text.partition(" ")
+            if name == "python" and rest:
+                spec = rattler.NamelessMatchSpec(rest.strip()).version or ""
+                version = rattler.Version(conda_version(self._target.python))
+                if spec and not rattler.VersionSpec(spec).matches(version):
+                    return False
+        return True
+
+    def solve(self, problem: Problem) -> Plan:
+        self._packages = {package.dist: package for package in problem.overlay}
+        self._requests = list(problem.requests)
+        self._removed = []
+        records = [overlay_record(package) for package in problem.overlay]
+        state = self._bare_state() if problem.bare else self._state
+        if not problem.deps:
+            return self._set_final(without_deps(records, state, problem.requests), state)
+        python = [f"python {state['python'].version}"] if problem.bare else []
+        specs = [*problem.requests, *(python or self._kept(problem.requests))]
+        failure: Unsatisfiable | None = None
+        for priority in priorities(self._config.channel_priority):
+            try:
+                locked = [*state.values()]
+                solution = self._solve(specs, records, priority, locked=locked, limits=problem.limits)
+                return self._set_final(solution, state)
+            except Unsatisfiable as error:
+                failure = failure or error
+        assert failure is not None
+        raise failure
+
+    def _bare_state(self) -> State:
+        """What channels put into the prefix: Python, and what it may need."""
+        if "python" not in self._state:
+            raise PrefixError(str(self.path), "there is no Python here to build packages for")
+        return {name: r for name, r in self._state.items() if r.channel not in (CHANNEL, PIP)}
+
+    def _kept(self, requests: Sequence[str]) -> list[str]:
+        """What must stay: everything installed, in the versions once asked for, this Python's minor."""
+        asked = {name_of(text) for text in requests}
+        history = self._prefix.requested
+        kept = [history.get(name, name) for name in self._state if name not in asked]
+        python = self._prefix.python
+        if python is not None and "python" not in asked:
+            kept.append(f"python {python.version.major}.{python.version.minor}.*")
+        return kept
+
+    def _solve(
+        self,
+        specs: Sequence[str],
+        overlay: Sequence[rattler.RepoDataRecord],
+        priority: rattler.ChannelPriority,
+        *,
+        locked: Sequence[rattler.RepoDataRecord],
+        limits: Sequence[str] = (),
+    ) -> list[rattler.RepoDataRecord]:
+        venv = self._prefix.python is not None and self._prefix.python.is_venv
+        pinned = [record for record in locked if venv and record.name.normalized == "python"]
+        solve = rattler.solve(
+            sources=[Overlay(overlay), *self._channels],
+            specs=[rattler.MatchSpec(spec) for spec in specs],
+            gateway=self._gateway,
+            platforms=self._platforms,
+            locked_packages=list(locked),
+            pinned_packages=pinned,
+            virtual_packages=self._virtual,
+            channel_priority=priority,
+            constraints=[*self._prefix.pinned, *self._config.pinned_packages, *limits],
+        )
+        try:
+            return self._loop.run(solve)
+        except SolverError as error:
+            raise Unsatisfiable(_first_lines(str(error))) from error
+        except GatewayError as error:
+            raise Unsatisfiable(f"a channel cannot be read: {_first_lines(str(error))}") from error
+
+    def solve_removal(self, names: Sequence[CondaName]) -> Plan:
+        """Packages, what needs them, and what the bridge brought only for them."""
+        for name in names:
+            if name in self._pip:
+                raise SpecError(
+                    name, "pip placed it here", hint=f"Remove it with: python -m pip uninstall {name}"
+                )
+            if name == "python":
+                raise SpecError(
+                    name, "an environment without its Python is none", hint="Remove the environment."
+                )
+        self._requests, self._removed, self._packages = [], list(names), {}
+        gone = with_users(set(names), self._state)
+        brought = {r["name"] for r in self._prefix.conda_meta if r.get("channel") == CHANNEL}
+        gone = with_orphans(gone, self._state, brought - set(self._prefix.requested))
+        blocked = sorted(gone & set(self._pip))
+        if blocked:
+            raise SpecError(" ".join(names), f"{blocked[0]}, which pip placed here, needs it")
+        kept = [record for name, record in self._state.items() if name not in gone]
+        return self._set_final(kept, self._state)
+
+    def _set_final(self, records: Sequence[rattler.RepoDataRecord], state: State) -> Plan:
+        self._final = list(records)
+        final = {record.name.normalized: record for record in records}
+        same = {name for name, record in final.items() if same_package(record, state.get(name))}
+        return Plan(
+            link=[self._row(r) for name, r in final.items() if name not in same],
+            unlink=[self._row(r) for name, r in state.items() if name not in same],
+        )
+
+    def _row(self, record: rattler.RepoDataRecord) -> Row:
+        dist = f"{record.name.normalized}-{record.version}-{record.build}"
+        channel = record.channel or ""
+        return Row(
+            name=record.name.normalized,
+            version=str(record.version),
+            build=str(record.build),
+            build_number=record.build_number,
+            channel=self._names.get(channel.rstrip("/"), channel.rstrip("/")),
+            base_url=channel.rstrip("/"),
+            subdir=record.subdir,
+            size=record.size or 0,
+            package=self._packages.get(dist) if channel == CHANNEL else None,
+        )
+
+    # -- changing the prefix -----------------------------------------------------------------------
+
+    def confirm(self, plan: Plan, reporter: Reporter) -> bool:
+        return reporter.confirm(plan)
+
+    def has(self, record: PackageRecord) -> bool:
+        return (self._cache / record.dist / "info" / "index.json").is_file()
+
+    def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._cache / f".{record.dist}.bridge.lock"):
+            if not self.has(record):
+                unpack(self._cache / record.dist)
+
+    def link(self, plan: Plan) -> None:
+        """Install the final state; go back to the one before if that fails."""
+        replaced = [self._pip[CondaName(row.name)] for row in plan.unlink if row.name in self._pip]
+        began = time.time()
+        with self._adopted(), set_aside(self._prefix, replaced):
+            try:
+                self._install(self._final)
+            except BaseException:
+                self._install([*self._state.values()])
+                self._sweep([row.dist for row in plan.link], began)
+                raise
+        append_history(
+            self.path,
+            self._command,
+            linked=plan.link,
+            unlinked=plan.unlink,
+            update_specs=[str(rattler.MatchSpec(text)) for text in self._requests],
+            remove_specs=self._removed,
+            tool=f"conda_pypi_bridge version: {__version__}",
+            channel_names=self._names,
+        )
+
+    def _install(self, records: Sequence[rattler.RepoDataRecord]) -> None:
+        requested = [*self._prefix.requested.values(), *self._requests]
+        install = rattler.install(
+            list(records),
+            self.path,
+            cache_dir=self._cache,
+            installed_packages=installed_records(self.path),
+            ignored_packages={r.name.normalized for r in records if r.channel in (PIP, VENV)},
+            platform=rattler.Subdir(self._subdir),
+            requested_specs=[rattler.MatchSpec(text)._match_spec for text in requested],
+            show_progress=False,
+        )
+        try:
+            self._loop.run(install)
+        except InstallerError as error:
+            raise PrefixError(str(self.path), f"linking failed: {_first_lines(str(error))}") from error
+
+    def _sweep(self, dists: Sequence[str], since: float) -> None:
+        """Delete what a failed link left: rattler forgets the files of a package that it did not finish."""
+        paths = {path for dist in dists for path in placed_files(self._cache / dist, self._prefix)}
+        files = [self.path / path for path in sorted(paths - self._prefix.owned_files)]
+        for file in files:
+            if file.is_file() and file.lstat().st_ctime >= since:
+                file.unlink()
+        prune_empty(self._prefix, files)
+
+    @contextmanager
+    def _adopted(self) -> Iterator[None]:
+        """Give a virtual environment the record of its interpreter, so that conda knows its version."""
+        folder, python = self.path / "conda-meta", self._prefix.python
+        existed, tagged = folder.exists(), (self.path / _CACHE_TAG).exists()
+        folder.mkdir(exist_ok=True)
+        if python is not None and python.is_venv:
+            for old in folder.glob(f"python-*-{VENV}.json"):
+                old.unlink()
+            record = venv_python(python.version, self._subdir)
+            (folder / f"python-{python.version}-{VENV}.json").write_text(
+                json.dumps(record, indent=2), "utf-8"
+            )
+        try:
+            yield
+        except BaseException:
+            if not existed:
+                shutil.rmtree(folder)
+            raise
+        finally:
+            if not tagged:
+                (self.path / _CACHE_TAG).unlink(missing_ok=True)
+            if python is not None:  # rattler takes away what became empty
+                python.site_packages.mkdir(parents=True, exist_ok=True)
+
+
+def _first_lines(text: str, limit: int = 12) -> str:
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    return "\n".join([*lines[:limit], *(["..."] if len(lines) > limit else [])])
