@@ -28,6 +28,7 @@ class Session:
 
     engine: Engine
     prefix: Prefix
+    conda: condarc.CondaConfig
     settings: settings.Settings
 
     def index(self, args: argparse.Namespace, files: RequirementFile) -> Index:
@@ -48,8 +49,15 @@ class Session:
             indexes=() if files.no_index else found.indexes,
             find_links=(*found.find_links, *files.find_links),
             trusted_hosts=found.trusted_hosts | set(files.trusted_hosts),
+            cert=found.cert or self._certificates(),
+            proxies=found.proxies or self.conda.proxy_servers,
         )
         return Index(found, cache_folder() / "index", offline=bool(getattr(args, "offline", False)))
+
+    def _certificates(self) -> str | None:
+        """The CA bundle that conda was told of; its other values of ``ssl_verify`` are no files."""
+        bundle = self.conda.ssl_verify
+        return bundle if isinstance(bundle, str) and Path(bundle).exists() else None
 
 
 def without_conda(args: argparse.Namespace) -> Session:
@@ -74,7 +82,7 @@ def without_conda(args: argparse.Namespace) -> Session:
         command=["python", "-m", str(__package__), *sys.argv[1:]],
         offline=bool(getattr(args, "offline", False)) or conda.offline,
     )
-    return Session(engine=engine, prefix=prefix, settings=ours)
+    return Session(engine=engine, prefix=prefix, conda=conda, settings=ours)
 
 
 def within_conda(args: argparse.Namespace) -> Session:
@@ -82,8 +90,10 @@ def within_conda(args: argparse.Namespace) -> Session:
     from .engines.conda import CondaEngine, target_prefix
 
     prefix = read_prefix(target_prefix())
-    ours = settings.read(condarc.load(prefix.path, os.environ, Path.home()).plugins)
-    return Session(engine=CondaEngine(prefix, names=_names(prefix, ours)), prefix=prefix, settings=ours)
+    conda = condarc.load(prefix.path, os.environ, Path.home())
+    ours = settings.read(conda.plugins)
+    engine = CondaEngine(prefix, names=_names(prefix, ours))
+    return Session(engine=engine, prefix=prefix, conda=conda, settings=ours)
 
 
 def cache_folder() -> Path:
