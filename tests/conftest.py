@@ -56,7 +56,7 @@ def once(folder: Path, make: Callable[[Path], Any]) -> Path:
 def pythons() -> list[Interpreter]:
     """The CPythons of this machine; the first one is what a plain ``python`` means in `conda_env`."""
     found = list(interpreters())
-    assert found, "the laboratory needs one CPython >= 3.10 that is not Debian's"
+    assert found, "the laboratory needs a CPython >= 3.10"
     return found
 
 

@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.lab.channels import SUBDIR, Content, index_channel, make_conda_package, make_python_package
 from tests.lab.condas import Changes, Conda, Home, Result, overlay, python_of, run, site_packages
-from tests.lab.pythons import Interpreter, interpreters
+from tests.lab.pythons import Interpreter, interpreters, make_channel, probe
 from tests.lab.trees import diff, snapshot
 
 LAUNCHER = Path(__file__).with_name("lab") / "conda_from_lock.py"
@@ -65,13 +66,43 @@ def test_shell_function_of_conda_answers(conda: Conda, conda_env: Path) -> None:
     assert f"export CONDA_PREFIX='{conda_env}'" in conda("shell.posix", "activate", conda_env).stdout
 
 
+PLACES = """
+import json, site, sys, sysconfig
+print(json.dumps({
+    "prefixes": [sys.prefix, sys.base_prefix],
+    "libraries": sysconfig.get_config_var("LIBDIR"),
+    "scheme": sysconfig.get_preferred_scheme("prefix"),
+    "installs into": [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")],
+    "imports from": [path for path in sys.path if path.endswith("-packages")],
+    "sites": site.getsitepackages(),
+}))
+"""
+
+
+def places(prefix: Path) -> dict[str, Any]:
+    """Where the Python of `prefix` looks for what, as it says itself."""
+    return run([python_of(prefix), "-I", "-c", PLACES], {}).json()  # type: ignore[no-any-return]
+
+
+def as_built_from_source(prefix: Path) -> dict[str, Any]:
+    """The `places` of a Python that was configured with ``--prefix``, as conda's are."""
+    site = str(site_packages(prefix))
+    return {
+        "prefixes": [str(prefix), str(prefix)],
+        "libraries": str(prefix / "lib"),
+        "scheme": "posix_prefix",
+        "installs into": [site, site],
+        "imports from": [site],
+        "sites": [site],
+    }
+
+
 def test_fresh_environment_is_whole(conda: Conda, conda_env: Path, pythons: list[Interpreter]) -> None:
     """Its Python runs out of the prefix, not out of the interpreter it was packed from."""
     code = "import ctypes, ensurepip, sqlite3, ssl, sys; print(sys.prefix, sys.base_prefix, *sys.path)"
     done = run([python_of(conda_env), "-c", code], conda.home.environment())
     assert all(path.startswith(str(conda_env)) for path in done.stdout.split())
-    config = "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))"
-    assert run([python_of(conda_env), "-c", config], {}).stdout.strip() == str(conda_env / "lib")
+    assert places(conda_env) == as_built_from_source(conda_env)
     assert list(conda.packages(conda_env)) == ["python"]
     assert conda.packages(conda_env)["python"]["version"] == pythons[0].version
 
@@ -84,6 +115,27 @@ def test_every_python_of_the_machine_makes_an_environment(home: Home, vendored_c
         assert conda.packages(prefix)["python_abi"]["build_string"].endswith(interpreter.abi)
         done = run([python_of(prefix), "-c", "import sys; print(sys.prefix, *sys.version_info[:2])"], {})
         assert done.stdout.split() == [str(prefix), *interpreter.minor.split(".")]
+
+
+def test_debians_python_stands_in_for_condas(
+    home: Home, vendored_conda: Path, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """Debian's looks for packages in ``dist-packages``, wherever it is; conda's does not, nor does this."""
+    found = probe(Path("/usr/bin/python3"))
+    if found is None or not found.is_debian:
+        pytest.skip("this machine has no Debian Python")
+    assert pytestconfig.cache is not None
+    channel = make_channel(tmp_path / "channel", [found], pytestconfig.cache.mkdir("laboratory"))
+    home.use_channels(channel)
+    prefix, inner = home.envs / "debian", tmp_path / "venv"
+    Conda(command=(str(vendored_conda),), home=home)("create", "-p", prefix, "python", "pip")
+    assert places(prefix) == as_built_from_source(prefix)
+    assert list((site_packages(prefix) / "pip" / "__pycache__").glob("*.pyc")), "conda compiled nothing"
+    run([prefix / "bin" / "pip", "check"], home.environment())
+    code = "import ctypes, ensurepip, sqlite3, ssl, zoneinfo; zoneinfo.ZoneInfo('Europe/Paris')"
+    run([python_of(prefix), "-c", code], {})
+    run([python_of(prefix), "-m", "venv", "--without-pip", inner], {})
+    assert places(inner)["imports from"] == [str(site_packages(inner))]
 
 
 def test_pip_comes_from_the_channel_and_goes(conda: Conda, conda_env: Path) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conda_package_streaming.create import CondaTarFile, conda_builder  # type: ignore[import-untyped]
-from conda_package_streaming.package_streaming import stream_conda_info  # type: ignore[import-untyped]
+from conda_package_streaming.create import CondaTarFile, conda_builder
+from conda_package_streaming.package_streaming import stream_conda_info
 from packaging.utils import canonicalize_name
 
 #: Machine names as conda spells them, where they differ from Python's.

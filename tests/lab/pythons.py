@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import json
 import re
 import shutil
@@ -10,14 +11,13 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock
-from packaging.utils import parse_wheel_filename
 
+from tests.lab import debian
 from tests.lab.channels import SUBDIR, Content, Placed, Symlink, index_channel, make_conda_package
 
 #: What of the standard library a test prefix does without.
@@ -27,7 +27,7 @@ SKIPPED = re.compile(
 )
 
 #: Raise this when packing changes, so that packages cached by earlier runs are not used.
-LAYOUT = 1
+LAYOUT = 2
 
 _PROBE = """
 import json, platform, sys, sysconfig
@@ -43,12 +43,16 @@ print(json.dumps({
 
 @dataclass(frozen=True, kw_only=True)
 class Interpreter:
-    """An installed CPython: its `version` (``3.11.7``), base prefix, executable and standard library."""
+    """An installed CPython: its `version` (``3.11.7``), base prefix, executable and standard library.
+
+    `is_debian` is true of one that keeps packages in ``dist-packages``: Debian's, Ubuntu's.
+    """
 
     version: str
     base: Path
     executable: Path
     stdlib: Path
+    is_debian: bool
 
     @property
     def minor(self) -> str:
@@ -65,8 +69,7 @@ class Interpreter:
 def probe(executable: Path) -> Interpreter | None:
     """What an executable is: None where it is no CPython of 3.10 or later that can be packed.
 
-    Debian's own Python looks for packages in ``dist-packages``, wherever it is copied to, and a
-    free-threaded one has another ABI: neither is a stand-in for conda's.
+    A free-threaded one has another ABI than its version says: it is no stand-in for conda's.
     """
     try:
         result = subprocess.run(
@@ -76,7 +79,7 @@ def probe(executable: Path) -> Interpreter | None:
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
     release = re.match(r"(\d+)\.(\d+)\.\d+$", facts["version"])
-    if facts["implementation"] != "cpython" or release is None or facts["debian"] or facts["free_threaded"]:
+    if facts["implementation"] != "cpython" or release is None or facts["free_threaded"]:
         return None
     if tuple(map(int, release.groups())) < (3, 10):
         return None
@@ -85,6 +88,7 @@ def probe(executable: Path) -> Interpreter | None:
         base=Path(facts["base"]),
         executable=Path(facts["executable"]).resolve(),
         stdlib=Path(facts["stdlib"]),
+        is_debian=facts["debian"],
     )
 
 
@@ -150,14 +154,10 @@ def _build_python(interpreter: Interpreter, scratch: Path) -> Path:
         "bin/python3": Symlink(executable),
         f"lib/{executable}/site-packages/README.txt": "Packages go here.\n",
     }
-    for folder, target in (
-        (interpreter.stdlib, f"lib/{executable}"),
-        (interpreter.base / "include" / executable, f"include/{executable}"),
-    ):
-        for path in folder.rglob("*"):
-            name = path.relative_to(folder).as_posix()
-            if path.is_file() and not SKIPPED.search(name):
-                files[f"{target}/{name}"] = _content(path, interpreter.base)
+    for name, path in _below(interpreter.base / "include" / executable):
+        files[f"include/{executable}/{name}"] = path
+    for name, content in _standard_library(interpreter):
+        files[f"lib/{executable}/{name}"] = content
     for library in (interpreter.base / "lib").glob(f"libpython{interpreter.minor}*.so*"):
         files[f"lib/{library.name}"] = Symlink(str(library.readlink())) if library.is_symlink() else library
     return make_conda_package(
@@ -172,6 +172,24 @@ def _build_python(interpreter: Interpreter, scratch: Path) -> Path:
         constrains=[f"python_abi {interpreter.minor}.* *_{interpreter.abi}"],
         license="PSF-2.0",
     )
+
+
+def _standard_library(interpreter: Interpreter) -> Iterator[tuple[str, Content]]:
+    for name, path in _below(interpreter.stdlib):
+        if not interpreter.is_debian:
+            yield name, _content(path, interpreter.base)
+        elif not debian.LEFT_OUT.search(name):
+            yield name, debian.edited(name, path)
+    if interpreter.is_debian:
+        yield "sitecustomize.py", debian.SITECUSTOMIZE
+
+
+def _below(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The files below `folder` that a test prefix has, by their relative names."""
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not SKIPPED.search(name):
+            yield name, path
 
 
 def _content(path: Path, base: Path) -> Content:
@@ -192,26 +210,24 @@ def _relocated(executable: Path, scratch: Path) -> Path:
     return copy
 
 
-def pack_pip(pythons: Sequence[Interpreter], channel: Path) -> Path:
-    """Put pip into `channel` as ``noarch: python``: the newest that the `pythons` carry in ensurepip."""
-    wheels = [wheel for python in pythons for wheel in python.stdlib.glob("ensurepip/_bundled/pip-*.whl")]
-    newest = max(wheels, key=lambda wheel: parse_wheel_filename(wheel.name)[1])
-    version = str(parse_wheel_filename(newest.name)[1])
-    with zipfile.ZipFile(newest) as archive:
-        files: dict[str, Content] = {
-            f"site-packages/{name}": archive.read(name)
-            for name in archive.namelist()
-            if not name.endswith("/")
-        }
-    info = f"site-packages/pip-{version}.dist-info"
-    record = files[f"{info}/RECORD"]
-    assert isinstance(record, bytes)
-    files[f"{info}/INSTALLER"] = "conda\n"
-    files[f"{info}/RECORD"] = record + f"pip-{version}.dist-info/INSTALLER,,\n".encode()
+def pack_pip(channel: Path) -> Path:
+    """Put pip into `channel` as ``noarch: python``: the one that runs these tests.
+
+    It has no other source on every machine: distributions of Linux keep the wheels of `ensurepip` in
+    places of their own.
+    """
+    pip = importlib.metadata.distribution("pip")
+    info = f"pip-{pip.version}.dist-info"
+    placed = re.compile(rf"(pip|{re.escape(info)})/(?!.*\.pyc,|REQUESTED,|INSTALLER,)")
+    rows = [row for row in (pip.read_text("RECORD") or "").splitlines() if placed.match(row)]
+    names = [row.partition(",")[0] for row in rows]
+    files: dict[str, Content] = {f"site-packages/{name}": Path(str(pip.locate_file(name))) for name in names}
+    files[f"site-packages/{info}/INSTALLER"] = "conda\n"
+    files[f"site-packages/{info}/RECORD"] = "\n".join([*rows, f"{info}/INSTALLER,,", ""])
     return make_conda_package(
         channel,
         "pip",
-        version,
+        pip.version,
         files,
         ("python >=3.8",),
         build="pyhlab_0",
@@ -224,5 +240,5 @@ def make_channel(folder: Path, pythons: Sequence[Interpreter], cache: Path) -> P
     """A channel of all `pythons`, their ``python_abi``, and pip, indexed; returns `folder`."""
     for interpreter in pythons:
         pack_python(interpreter, folder, cache)
-    pack_pip(pythons, folder)
+    pack_pip(folder)
     return index_channel(folder)
