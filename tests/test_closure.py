@@ -33,7 +33,7 @@ class Book:
         self.wheels: dict[str, list[Wheel]] = {}
         self.sdists: dict[str, tuple[str, ...]] = {}
         self.metadata: dict[str, CoreMetadata | BridgeError] = {}
-        self.asked: list[Want] = []
+        self.asked: dict[Want, None] = {}
 
     def add(
         self,
@@ -70,7 +70,7 @@ class Book:
         self.metadata[wheel.sha256] = WheelRefused(wheel.filename, "metadata-agrees", "it is of another")
 
     def look_up(self, want: Want) -> object:
-        self.asked.append(want)
+        self.asked[want] = None
         match want:
             case ChannelWant(name):
                 return self.channels.get(name.replace("-", "_"), ())
@@ -131,6 +131,7 @@ def answer(closure: Closure, book: Book, order: random.Random | None = None) -> 
     waiting = closure.wants()
     while waiting:
         want = waiting.pop(order.randrange(len(waiting)) if order else 0)
+        assert want not in book.asked  # each is handed out once
         closure.answer(want, book.look_up(want))
         waiting += closure.wants()
 
@@ -211,6 +212,13 @@ def test_a_project_that_requires_itself_is_no_trouble(requirement: str) -> None:
     closure = close(book, "a")
     assert listed(closure) == ["a 2.0"]
     assert book.pages() == ["a"]
+
+
+def test_an_old_version_that_requires_its_project_does_not_bring_the_newest() -> None:
+    book = Book()
+    book.add("a", "1.0", "a")
+    book.add("a", "2.0")
+    assert listed(close(book, "a<2")) == ["a 1.0"]
 
 
 def test_without_dependencies_nothing_is_followed() -> None:
@@ -546,6 +554,21 @@ def test_extras_of_what_a_channel_has_come_from_the_metadata_of_that_version() -
     assert depends(closure, "b_extra_x") == ["b ==1.2", "c"]
 
 
+@pytest.mark.parametrize(("pre", "version"), [(False, "1.0"), (True, "2.0rc1")])
+def test_a_channels_pre_releases_have_to_be_asked_for(pre: bool, version: str) -> None:
+    book = Book(b=["1.0", "2.0rc1"])
+    for each in ("1.0", "2.0rc1"):
+        book.add("b", each, extras={"x": []})
+    assert listed(close(book, "b[x]", pre=pre)) == [f"b_extra_x {version}"]
+
+
+def test_an_extra_of_what_is_installed_is_looked_up() -> None:
+    book = Book()
+    book.add("b", "1.5", extras={"x": ["c"]})
+    book.add("c", "1")
+    assert listed(close(book, "b[x]", installed={"b": "1.5"})) == ["b 1.5", "b_extra_x 1.5", "c 1"]
+
+
 def test_a_project_stands_under_its_conda_name() -> None:
     book = Book(pytables=["3.8"])
     book.add("a", "1", "tables>=3.9", "msgpack")
@@ -641,7 +664,6 @@ def test_a_wider_overlay_lists_more_versions_of_everything_and_reads_nothing_twi
     assert listed(closure) == [f"{name} {number}" for name in "ab" for number in (3, 4, 5, 6)]
     widen(closure, book, None)
     assert len(listed(closure)) == 12
-    assert len(book.asked) == len(set(book.asked))
 
 
 def test_a_wider_overlay_follows_what_older_versions_require() -> None:
@@ -667,6 +689,17 @@ def test_a_wider_overlay_holds_nothing_that_a_pinned_request_excludes() -> None:
     closure = close(book, "a==1", constraints={"a": "==1"})
     widen(closure, book, None)
     assert listed(closure) == ["a 1", "b 1", "b 2", "b 8", "c 1"]  # b 8: listed before that was known
+
+
+def test_a_wider_overlay_supposes_nothing_of_a_request_with_several_candidates() -> None:
+    book = Book()
+    book.add("a", "2", "b<2")
+    book.add("a", "1", "b")
+    for number in range(1, 4):
+        book.add("b", f"{number}")
+    closure = close(book, "a")
+    widen(closure, book, 4)
+    assert listed(closure) == ["a 1", "a 2", "b 1", "b 2", "b 3"]
 
 
 def test_edges_compare_by_what_they_ask() -> None:
