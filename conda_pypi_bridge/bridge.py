@@ -56,7 +56,7 @@ def install(
     with engine.locked(reporter):
         reporter.phase("Reading the environment")
         target = engine.target([text for text in texts if specs.names_python(text)])
-        requests = _requests(texts, target)
+        requests = requests_of(texts, target.markers)
         if _satisfied(requests, engine):
             return Outcome(prefix=engine.path, dry_run=options.dry_run, message=ALREADY)
         resolver = Resolver(target=target, engine=engine, index=index, options=options, reporter=reporter)
@@ -70,7 +70,7 @@ def install(
             plan=plan,
             dry_run=options.dry_run,
             fetched=[row for row in plan.link if row.package is not None and not engine.has(row.package)],
-            reasons=_reasons(closure, plan),
+            reasons=reasons(closure, plan),
         )
         return _carry_out(outcome, target, engine, index, options, reporter)
 
@@ -110,7 +110,7 @@ def build(
     local = {record: path for path in files for record in [local_record(path, target, engine.names)]}
     chosen = list(local)
     if len(files) < len(texts):
-        requests = _requests([text for text in texts if not text.endswith(".whl")], target)
+        requests = requests_of([text for text in texts if not text.endswith(".whl")], target.markers)
         bare = replace(options, bare=True)
         resolver = Resolver(target=target, engine=engine, index=index, options=bare, reporter=reporter)
         _, plan = resolver.resolve(requests)
@@ -142,8 +142,9 @@ def _carry_out(
     return outcome
 
 
-def _requests(texts: Sequence[str], target: Target) -> list[Request]:
-    found = [specs.parse_spec(text, target.markers) for text in texts]
+def requests_of(texts: Sequence[str], markers: Mapping[str, str]) -> list[Request]:
+    """SPECs as requests; those whose marker does not hold ask for nothing."""
+    found = [specs.parse_spec(text, markers) for text in texts]
     requests = [request for request in found if request is not None]
     if not requests:
         raise SpecError(" ".join(texts), "there is nothing to install for this environment")
@@ -177,17 +178,17 @@ def _installed_name(text: str, engine: Engine) -> CondaName:
     raise SpecError(text, "it is not installed here", hint=f"See what is: conda list -p {engine.path}")
 
 
-def _reasons(closure: Closure, plan: Plan) -> dict[str, str]:
+def reasons(closure: Closure, plan: Plan) -> dict[str, str]:
     """Why each package of the index is there: who required it, or that it was asked for."""
-    reasons: dict[str, str] = {}
+    why: dict[str, str] = {}
     chosen = {row.package.project: row.package.version for row in plan.link if row.package is not None}
     for row in plan.link:
         if row.package is None:
             continue
         users = (edge.required_by for edge in closure.edges.get(row.package.project, ()))
         needed = [user for user in users if not user or _is_chosen(user, chosen)]
-        reasons[row.name] = "requested" if "" in needed else f"required by {needed[0]}" if needed else ""
-    return reasons
+        why[row.name] = "requested" if "" in needed else f"required by {needed[0]}" if needed else ""
+    return why
 
 
 def _notes(closure: Closure, plan: Plan) -> Iterator[str]:
@@ -202,4 +203,4 @@ def _is_chosen(user: str, chosen: Mapping[ProjectName, str]) -> bool:
     return chosen.get(ProjectName(project)) == version.partition(" ")[0]
 
 
-__all__ = ["ALREADY", "Built", "Options", "Outcome", "build", "install", "remove"]
+__all__ = ["ALREADY", "Built", "Options", "Outcome", "build", "install", "reasons", "remove", "requests_of"]

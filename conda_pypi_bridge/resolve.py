@@ -17,7 +17,7 @@ from .engines import Engine, Problem
 from .errors import BridgeError, Unsatisfiable, Untranslatable, WheelRefused
 from .explain import conflict
 from .index import Index
-from .model import CoreMetadata, Plan, ProjectName, Request, Target, Wheel
+from .model import CondaName, CoreMetadata, Plan, ProjectName, Request, Target, Wheel
 from .report import Reporter, Silent
 from .versions import conda_spec
 
@@ -35,7 +35,8 @@ class Options:
     `constraints` are PEP 508 requirements that only limit versions. `hashes` maps a SPEC to the sha256
     of the files it admits; with `require_hashes` whatever comes from an index must have some. `bare`
     resolves as if nothing but Python was installed. `allow_hooks` admits wheels whose files run when an
-    environment is activated, or make menu entries.
+    environment is activated, or make menu entries. `upgrade` names installed packages that are wanted
+    newer, although they would do.
     """
 
     pre: bool = False
@@ -46,6 +47,7 @@ class Options:
     require_hashes: bool = False
     bare: bool = False
     allow_hooks: bool = False
+    upgrade: frozenset[CondaName] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +75,21 @@ class Resolver:
         closure = Closure(
             target=self.target,
             names=self.engine.names,
-            installed={} if self.options.bare else self.engine.installed,
+            installed=self._installed(),
             limits=self._limits(requests),
             pre=self.options.pre,
             follow=self.options.deps,
         )
         closure.require(Edge.of(r.requirement) for r in requests if r.requirement is not None)
+        upgraded = [p for p in self.engine.projects if self.engine.names.conda_name(p) in self.options.upgrade]
+        closure.require(Edge(project, SpecifierSet(), required_by="this environment") for project in upgraded)
         return closure
+
+    def _installed(self) -> Mapping[CondaName, str]:
+        """What is there and may stay as it is."""
+        if self.options.bare:
+            return {}
+        return {n: v for n, v in self.engine.installed.items() if n not in self.options.upgrade}
 
     def _solve(self, closure: Closure, requests: Sequence[Request], depths: Sequence[int | None]) -> Plan:
         """Solve with an overlay that grows until there is a solution, or nothing left to list."""

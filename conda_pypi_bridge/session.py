@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 
@@ -20,6 +20,9 @@ from .namedata import load_table
 from .names import Names
 from .prefix import Prefix, dist_mapping, locate, read_prefix, refuse_system_python
 from .requirementfiles import RequirementFile
+
+if TYPE_CHECKING:
+    from .engines.conda import Solving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,12 @@ class Session:
             proxies=found.proxies or self.conda.proxy_servers,
         )
         return Index(found, cache_folder() / "index", offline=bool(getattr(args, "offline", False)))
+
+    def open_index(self) -> Index:
+        """The indexes of condarc and pip's configuration, for a command that has no options of ours."""
+        from .engines.conda import is_offline
+
+        return self.index(argparse.Namespace(offline=is_offline()), RequirementFile())
 
     def _certificates(self) -> str | None:
         """The CA bundle that conda was told of; its other values of ``ssl_verify`` are no files."""
@@ -93,6 +102,16 @@ def within_conda(args: argparse.Namespace) -> Session:
     conda = condarc.load(prefix.path, os.environ, Path.home())
     ours = settings.read(conda.plugins)
     engine = CondaEngine(prefix, names=_names(prefix, ours))
+    return Session(engine=engine, prefix=prefix, conda=conda, settings=ours)
+
+
+def solver_session(prefix: Prefix, solving: Solving) -> Session:
+    """For conda's own commands, in whose place our solver stands."""
+    from .engines.conda import CondaEngine
+
+    conda = condarc.load(prefix.path, os.environ, Path.home())
+    ours = settings.read(conda.plugins)
+    engine = CondaEngine(prefix, names=_names(prefix, ours), solving=solving)
     return Session(engine=engine, prefix=prefix, conda=conda, settings=ours)
 
 

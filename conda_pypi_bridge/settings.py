@@ -25,6 +25,7 @@ _PREFIX = "pypi_bridge_"
 class Settings:
     """What the user settled for good; the command line goes first. URLs may hold credentials."""
 
+    enabled: bool = False
     index_url: str | None = field(default=None, repr=False)
     extra_index_urls: tuple[str, ...] = field(default=(), repr=False)
     private: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ def read(plugins: Mapping[str, Any]) -> Settings:
             raise ConfigError(f"condarc: plugins: {_PREFIX}{key} must be a {_TYPES[key].__name__}")
     names = {canonicalize_name(str(project)): str(name) for project, name in ours.get("names", {}).items()}
     return Settings(
+        enabled=ours.get("enabled", False),
         index_url=ours.get("index_url"),
         extra_index_urls=tuple(map(str, ours.get("extra_index_urls", ()))),
         private=tuple(map(str, ours.get("private", ()))),
@@ -52,4 +54,10 @@ def read(plugins: Mapping[str, Any]) -> Settings:
     )
 
 
-_TYPES: Mapping[str, type] = {"index_url": str, "extra_index_urls": list, "private": list, "names": dict}
+_TYPES: Mapping[str, type] = {
+    "enabled": bool,
+    "index_url": str,
+    "extra_index_urls": list,
+    "private": list,
+    "names": dict,
+}

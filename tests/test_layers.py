@@ -28,6 +28,7 @@ RANKS = {
     "notebook": 42,
     "server": 42,
     "cli": 41,
+    "fallback": 41,
     "display": 40,
     "session": 40,
     # story

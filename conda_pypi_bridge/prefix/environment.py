@@ -50,10 +50,15 @@ class Prefix:
         return self._dists_and_problems[0]
 
     @property
+    def bridged_names(self) -> frozenset[CondaName]:
+        """The conda packages that came from an index through the bridge."""
+        ours = (record["name"] for record in self.conda_meta if record.get("channel") == CHANNEL)
+        return frozenset(map(CondaName, ours))
+
+    @property
     def bridged(self) -> tuple[ProjectName, ...]:
-        """The projects whose packages came from an index through the bridge."""
-        ours = {record["name"] for record in self.conda_meta if record.get("channel") == CHANNEL}
-        return tuple(dist.project for dist in self.dists if dist.owner in ours)
+        """The projects that these packages hold."""
+        return tuple(dist.project for dist in self.dists if dist.owner in self.bridged_names)
 
     @property
     def problems(self) -> tuple[str, ...]:

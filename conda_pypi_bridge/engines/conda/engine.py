@@ -1,22 +1,19 @@
-"""The engine that conda brings: its solver backend, its summary and prompt, its transaction.
-
-The overlay becomes a ``file:`` channel for the length of one solve. The records that the solve chose
-from it are renamed to the bridge's own channel, their packages are put ready-extracted into conda's
-package cache, and conda's transaction links them like any other.
-"""
+"""The engine itself: conda's solver over channels and overlay, conda's summary, conda's transaction."""
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from conda.base.constants import DepsModifier, UpdateModifier
+from conda import CondaError
+from conda.base.constants import DEFAULT_SOLVER, DepsModifier, UpdateModifier
 from conda.base.context import context
 from conda.core.package_cache_data import PackageCacheData
 from conda.core.subdir_data import SubdirData
@@ -27,53 +24,33 @@ from conda.exceptions import (
     SpecsConfigurationConflictError,
     UnsatisfiableError,
 )
-from conda.models.channel import Channel
 from conda.models.match_spec import MatchSpec
 from conda.models.records import PackageCacheRecord
-from conda.models.records import PackageRecord as CondaRecord
 from packaging.version import Version
 
-from ..errors import PrefixError, Unsatisfiable
-from ..model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
-from ..names import Names
-from ..prefix import Prefix, held, native_markers, set_aside
-from ..report import Reporter
-from ..tags import make_target
-from ..versions import conda_version
-from . import Problem, version_pair
+from ...errors import BridgeError, PrefixError, Unsatisfiable
+from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
+from ...names import Names
+from ...prefix import Prefix, held, native_markers, set_aside
+from ...report import Reporter
+from ...tags import make_target
+from ...versions import conda_version
+from .. import Problem, version_pair
+from .records import BridgeChannel, conda_record, is_cached, written
+from .transaction import BridgeTransaction
 
 try:
     from conda.reporters import confirm_yn
 except ImportError:  # conda < 25
     from conda.cli.common import confirm_yn
 
-_UNSATISFIABLE = (
+#: What the backends raise where there is no solution; those of plugins derive from these.
+UNSATISFIABLE = (
     UnsatisfiableError,
     PackagesNotFoundError,
     ResolvePackageNotFound,
     SpecsConfigurationConflictError,
 )
-
-
-class BridgeChannel(Channel):  # type: ignore[misc]
-    """The bridge's channel as conda records it: a name alone.
-
-    conda would write the name's full address, which is a public host where anyone may register it.
-    """
-
-    def __init__(self, *, subdir: str) -> None:
-        super().__init__(name=CHANNEL, platform=subdir)
-
-    @property
-    def canonical_name(self) -> str:
-        return CHANNEL
-
-    @property
-    def base_url(self) -> str:
-        return CHANNEL
-
-    def __str__(self) -> str:
-        return CHANNEL
 
 
 def target_prefix() -> Path:
@@ -88,14 +65,127 @@ def target_prefix() -> Path:
     return prefix
 
 
+#: The user's own backend, while ours stands in its place.
+_plain_solver: list[str] = []
+
+
+def switch_solver() -> None:
+    """Put the bridge's solver in the place of the user's, for this process."""
+    if context.solver == CHANNEL:
+        return
+    _plain_solver[:] = [context.solver]
+    os.environ["CONDA_SOLVER"] = CHANNEL
+    context.__init__(argparse_args=context._argparse_args)
+    context.plugin_manager.get_cached_solver_backend.cache_clear()
+
+
+def plain_backend() -> Any:
+    """The user's own backend; conda's default where theirs is ours for good."""
+    names = [*_plain_solver, *([] if context.solver == CHANNEL else [context.solver])]
+    return context.plugin_manager.get_solver_backend(names[0] if names else DEFAULT_SOLVER)
+
+
+def as_conda_error(error: BridgeError) -> CondaError:
+    """The error as conda tells it, without a report of a crash."""
+    return CondaError(" ".join(filter(None, (f"{error}.", error.hint))))
+
+
+def asked_to_update_all(modifiers: Mapping[str, Any]) -> bool:
+    """Whether ``conda update --all`` asks."""
+    return UpdateModifier.UPDATE_ALL in (modifiers.get("update_modifier"), context.update_modifier)
+
+
+def match_specs(specs: Any) -> list[MatchSpec]:
+    """conda's callers give specs as objects or as texts."""
+    return [MatchSpec(spec) for spec in specs]
+
+
+def is_quiet() -> bool:
+    """Whether conda was told to print no progress, or JSON alone."""
+    return bool(context.quiet or context.json)
+
+
+def is_offline() -> bool:
+    return bool(context.offline)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solving:
+    """How to make a solver of the user's own backend, and what to ask of it.
+
+    `keywords` go to the backend as they are; `tries` are the modifiers of ``solve_for_transaction``, tried
+    in turn.
+    """
+
+    backend: Any
+    channels: Sequence[Any]
+    subdirs: Sequence[str]
+    keywords: Mapping[str, Any]
+    tries: Sequence[Mapping[str, Any]]
+
+    @classmethod
+    def of_context(cls) -> Solving:
+        """As ``conda install`` solves: installed packages frozen at first, then only what must change."""
+        return cls(
+            backend=plain_backend(),
+            channels=context.channels,
+            subdirs=context.subdirs,
+            keywords={"command": "install"},
+            tries=[
+                {"update_modifier": update, "deps_modifier": context.deps_modifier}
+                for update in (UpdateModifier.FREEZE_INSTALLED, UpdateModifier.UPDATE_SPECS)
+            ],
+        )
+
+    @classmethod
+    def of_call(cls, channels: Any, subdirs: Any, **keywords: Any) -> Solving:
+        """As conda called a solver plugin of ours."""
+        return cls(
+            backend=plain_backend(),
+            channels=list(channels) or context.channels,
+            subdirs=list(subdirs) or context.subdirs,
+            keywords=keywords,
+            tries=(),
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether any channel has a package of that name."""
+        return bool(SubdirData.query_all(MatchSpec(name), channels=self.channels, subdirs=self.subdirs))
+
+    def solver(
+        self,
+        prefix: Path,
+        *,
+        first: Sequence[Any] = (),
+        specs: Sequence[MatchSpec] = (),
+        removed: Sequence[MatchSpec] = (),
+    ) -> Any:
+        """A solver over the channels, with some before them."""
+        return self.backend(
+            str(prefix),
+            [*first, *self.channels],
+            self.subdirs,
+            specs_to_add=list(specs),
+            specs_to_remove=list(removed),
+            **self.keywords,
+        )
+
+    def modifiers(self, *, deps: bool) -> Sequence[Mapping[str, Any]]:
+        """The tries, without dependencies where these are not wanted."""
+        if deps:
+            return self.tries
+        return [{**modifiers, "deps_modifier": DepsModifier.NO_DEPS} for modifiers in self.tries]
+
+
 class CondaEngine:
     """Solves for and links into the prefix of conda's current context."""
 
-    def __init__(self, prefix: Prefix, *, names: Names) -> None:
+    def __init__(self, prefix: Prefix, *, names: Names, solving: Solving | None = None) -> None:
         self._prefix = prefix
         self.names = names
+        self._solving = solving or Solving.of_context()
         self._packages: dict[str, PackageRecord] = {}
-        self._transaction: Any = None
+        self._setup: Any = None
         self._python = Version("0")
 
     # -- the prefix as it is -----------------------------------------------------------------------
@@ -145,17 +235,17 @@ class CondaEngine:
 
     def _chosen_python(self, requests: Sequence[str]) -> Any:
         """The Python that channels would install, for a prefix that has none or is to get another."""
-        solver = self._backend()(
-            str(self.path), context.channels, context.subdirs, specs_to_add=list(requests) or ["python"]
-        )
+        specs = [MatchSpec(text) for text in requests] or [MatchSpec("python")]
+        solver = self._solving.solver(self.path, specs=specs)
         try:
             final = solver.solve_final_state()
-        except _UNSATISFIABLE as error:
+        except UNSATISFIABLE as error:
             raise Unsatisfiable(_sentence(error)) from error
         return next(record for record in final if record.name == "python")
 
     def on_channels(self, name: CondaName) -> Sequence[str]:
-        found = SubdirData.query_all(MatchSpec(name), channels=context.channels, subdirs=context.subdirs)
+        solving = self._solving
+        found = SubdirData.query_all(MatchSpec(name), channels=solving.channels, subdirs=solving.subdirs)
         return [record.version for record in found if self._runs(record)]
 
     def _runs(self, record: Any) -> bool:
@@ -170,27 +260,18 @@ class CondaEngine:
     def solve(self, problem: Problem) -> Plan:
         overlay, bare = problem.overlay, problem.bare
         self._packages = {package.dist: package for package in overlay}
-        deps_modifier = DepsModifier.NOT_SET if problem.deps else DepsModifier.NO_DEPS
         limits = (MatchSpec(text, optional=True) for text in problem.limits)
         specs = [*map(MatchSpec, problem.requests), *limits]
         if bare:
             specs.append(MatchSpec(f"python =={self._python}"))
-        with _written(overlay, deps=problem.deps) as channel, self._solved_prefix(bare) as prefix:
+        with written(overlay, deps=problem.deps) as channel, self._solved_prefix(bare) as prefix:
+            first = [channel] if overlay else []
             failure: Exception | None = None
-            for update in (UpdateModifier.FREEZE_INSTALLED, UpdateModifier.UPDATE_SPECS):
-                solver = self._backend()(
-                    str(prefix),
-                    [*([channel] if overlay else []), *context.channels],
-                    context.subdirs,
-                    specs_to_add=specs,
-                    command="create" if bare else "install",
-                )
+            for modifiers in self._solving.modifiers(deps=problem.deps):
+                solver = self._solving.solver(prefix, first=first, specs=specs)
                 try:
-                    transaction = solver.solve_for_transaction(
-                        update_modifier=update, deps_modifier=deps_modifier
-                    )
-                    return self._set_transaction(transaction)
-                except _UNSATISFIABLE as error:
+                    return self._take(solver.solve_for_transaction(**modifiers))
+                except UNSATISFIABLE as error:
                     failure = failure or error
         assert failure is not None
         raise Unsatisfiable(_sentence(failure)) from failure
@@ -206,22 +287,13 @@ class CondaEngine:
 
     def solve_removal(self, names: Sequence[CondaName]) -> Plan:
         self._packages = {}
-        solver = self._backend()(
-            str(self.path),
-            context.channels,
-            context.subdirs,
-            specs_to_remove=[MatchSpec(name) for name in names],
-            command="remove",
-        )
+        solver = self._solving.solver(self.path, removed=[MatchSpec(name) for name in names])
         try:
-            return self._set_transaction(solver.solve_for_transaction())
-        except _UNSATISFIABLE as error:
+            return self._take(solver.solve_for_transaction())
+        except UNSATISFIABLE as error:
             raise Unsatisfiable(_sentence(error)) from error
 
-    def _backend(self) -> Any:
-        return context.plugin_manager.get_cached_solver_backend()
-
-    def _set_transaction(self, transaction: Any) -> Plan:
+    def _take(self, transaction: Any) -> Plan:
         """Keep conda's transaction, with the overlay's records under the bridge's own channel."""
         (setup,) = transaction.prefix_setups.values()
         linked = [self._ours(record) for record in setup.link_precs]
@@ -230,14 +302,14 @@ class CondaEngine:
             link_precs=tuple(record for record in linked if record.dist_str() not in same),
             unlink_precs=tuple(record for record in setup.unlink_precs if record.dist_str() not in same),
         )
-        self._transaction = type(transaction)(kept)
+        self._setup = kept
         return Plan(
             link=[self._row(r) for r in kept.link_precs], unlink=[self._row(r) for r in kept.unlink_precs]
         )
 
     def _ours(self, record: Any) -> Any:
         package = self._packages.get(f"{record.name}-{record.version}-{record.build}")
-        return record if package is None else _conda_record(package)
+        return record if package is None else conda_record(package)
 
     def _row(self, record: Any) -> Row:
         channel = record.channel.canonical_name
@@ -255,11 +327,18 @@ class CondaEngine:
 
     # -- changing the prefix -----------------------------------------------------------------------
 
+    def transaction(self, plan: Plan, build: Callable[[], None], note: str = "") -> BridgeTransaction:
+        """conda's transaction for the plan that was solved last; `build` stages what it links."""
+        replaced = self._replaced(plan)
+        return BridgeTransaction(
+            self._setup, build=build, aside=lambda: set_aside(self._prefix, replaced), note=note
+        )
+
     def confirm(self, plan: Plan, reporter: Reporter) -> bool:
         """conda's own summary and question."""
         reporter.phase("")
         if not context.json and not context.quiet:
-            self._transaction.print_transaction_summary()
+            self.transaction(plan, _nothing).print_transaction_summary()
         if context.dry_run or context.json:
             return True
         try:
@@ -268,7 +347,7 @@ class CondaEngine:
             return False
 
     def has(self, record: PackageRecord) -> bool:
-        return any(_cached(Path(folder), record) for folder in context.pkgs_dirs)
+        return any(is_cached(Path(folder), record) for folder in context.pkgs_dirs)
 
     def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
         cache = PackageCacheData.first_writable()
@@ -276,7 +355,7 @@ class CondaEngine:
         if place.exists():  # left by something else: conda would take it for the package
             shutil.rmtree(place)
         unpack(place)
-        fields = _conda_record(record).dump()
+        fields = conda_record(record).dump()
         cache.insert(
             PackageCacheRecord(
                 **{**fields, "channel": BridgeChannel(subdir=record.subdir)},
@@ -286,10 +365,9 @@ class CondaEngine:
         )
 
     def link(self, plan: Plan) -> None:
-        with set_aside(self._prefix, self._replaced(plan)):
-            self._transaction._pfe = None  # the summary looked for packages that `stage` has added since
-            self._transaction.download_and_extract()
-            self._transaction.execute()
+        transaction = self.transaction(plan, _nothing)
+        transaction.download_and_extract()
+        transaction.execute()
 
     def _replaced(self, plan: Plan) -> list[InstalledDist]:
         """What pip placed of the projects that are about to be linked."""
@@ -298,64 +376,8 @@ class CondaEngine:
         return [dist for dist in placed if self.names.conda_name(dist.project) in linked]
 
 
-def _conda_record(package: PackageRecord) -> Any:
-    """Our record as conda's, under the bridge's channel."""
-    fields = package.index_json()
-    return CondaRecord(
-        **fields,
-        channel=BridgeChannel(subdir=package.subdir),
-        url=package.url,
-        fn=package.fn,
-        size=package.size,
-    )
-
-
-def _cached(folder: Path, record: PackageRecord) -> bool:
-    """Whether a package cache holds the package ready-extracted, its record included."""
-    return (folder / record.dist / "info" / "repodata_record.json").is_file()
-
-
-@contextmanager
-def _written(overlay: Sequence[PackageRecord], *, deps: bool) -> Iterator[Channel]:
-    """The overlay as a channel on disk, as every solver backend reads it.
-
-    Without `deps` the records depend on nothing for the solve: even a backend that is told to leave
-    dependencies alone wants to find them.
-    """
-    with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as folder:
-        root = Path(folder) / CHANNEL
-        for subdir in {*context.subdirs, "noarch"}:
-            entries = {p.fn: _entry(p, deps=deps) for p in overlay if p.subdir == subdir}
-            document = {
-                "info": {"subdir": subdir},
-                "packages": {},
-                "packages.conda": entries,
-                "repodata_version": 1,
-            }
-            (root / subdir).mkdir(parents=True)
-            (root / subdir / "repodata.json").write_text(json.dumps(document), "utf-8")
-        channel = Channel(root.as_uri())
-        try:
-            yield channel
-        finally:
-            _forget(channel)
-
-
-def _entry(package: PackageRecord, *, deps: bool) -> dict[str, Any]:
-    entry = {**package.index_json(), "size": package.size}
-    return entry if deps else {**entry, "depends": []}
-
-
-def _forget(channel: Channel) -> None:
-    """conda caches what it reads of a channel by address; this address will never be seen again."""
-    from conda.gateways.repodata import cache_fn_url
-
-    for pkgs_dir in context.pkgs_dirs:
-        for url in channel.urls(with_credentials=True, subdirs=(*context.subdirs, "noarch")):
-            for name in ("repodata.json", "current_repodata.json"):
-                stem = cache_fn_url(url, name).removesuffix(".json")
-                for file in (Path(pkgs_dir) / "cache").glob(f"{stem}.*"):
-                    file.unlink(missing_ok=True)
+def _nothing() -> None:
+    """For a transaction whose packages are all in the cache."""
 
 
 def _virtual_packages() -> dict[str, str]:
@@ -369,6 +391,3 @@ def _virtual_packages() -> dict[str, str]:
 def _sentence(error: Exception) -> str:
     """What conda's solver found, without its heading."""
     return str(error).strip()
-
-
-__all__ = ["CondaEngine"]

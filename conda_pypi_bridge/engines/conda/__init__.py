@@ -1,0 +1,32 @@
+"""The engine that conda brings: its solver backend, its summary and prompt, its transaction.
+
+The overlay becomes a ``file:`` channel for the length of one solve. The records that the solve chose
+from it are renamed to the bridge's own channel, their packages are put ready-extracted into conda's
+package cache, and conda's transaction links them like any other.
+"""
+
+from .engine import (
+    UNSATISFIABLE,
+    CondaEngine,
+    Solving,
+    as_conda_error,
+    asked_to_update_all,
+    is_offline,
+    is_quiet,
+    match_specs,
+    switch_solver,
+    target_prefix,
+)
+
+__all__ = [
+    "UNSATISFIABLE",
+    "CondaEngine",
+    "Solving",
+    "as_conda_error",
+    "asked_to_update_all",
+    "is_offline",
+    "is_quiet",
+    "match_specs",
+    "switch_solver",
+    "target_prefix",
+]

@@ -1,0 +1,96 @@
+"""The bridge's records as conda holds them, and the overlay as a channel that every backend reads."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from conda.base.context import context
+from conda.gateways.repodata import cache_fn_url
+from conda.models.channel import Channel
+from conda.models.records import PackageRecord as CondaRecord
+
+from ...model import CHANNEL, PackageRecord
+
+
+class BridgeChannel(Channel):  # type: ignore[misc]
+    """The bridge's channel as conda records it: a name alone.
+
+    conda would write the name's full address, which is a public host where anyone may register it.
+    """
+
+    def __init__(self, *, subdir: str) -> None:
+        super().__init__(name=CHANNEL, platform=subdir)
+
+    @property
+    def canonical_name(self) -> str:
+        return CHANNEL
+
+    @property
+    def base_url(self) -> str:
+        return CHANNEL
+
+    def __str__(self) -> str:
+        return CHANNEL
+
+
+def conda_record(package: PackageRecord) -> Any:
+    """Our record as conda's, under the bridge's channel."""
+    fields = package.index_json()
+    return CondaRecord(
+        **fields,
+        channel=BridgeChannel(subdir=package.subdir),
+        url=package.url,
+        fn=package.fn,
+        size=package.size,
+    )
+
+
+def is_cached(folder: Path, record: PackageRecord) -> bool:
+    """Whether a package cache holds the package ready-extracted, its record included."""
+    return (folder / record.dist / "info" / "repodata_record.json").is_file()
+
+
+@contextmanager
+def written(overlay: Sequence[PackageRecord], *, deps: bool) -> Iterator[Channel]:
+    """The overlay as a channel on disk, as every solver backend reads it.
+
+    Without `deps` the records depend on nothing for the solve: even a backend that is told to leave
+    dependencies alone wants to find them.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as folder:
+        root = Path(folder) / CHANNEL
+        for subdir in {*context.subdirs, "noarch"}:
+            entries = {p.fn: _entry(p, deps=deps) for p in overlay if p.subdir == subdir}
+            document = {
+                "info": {"subdir": subdir},
+                "packages": {},
+                "packages.conda": entries,
+                "repodata_version": 1,
+            }
+            (root / subdir).mkdir(parents=True)
+            (root / subdir / "repodata.json").write_text(json.dumps(document), "utf-8")
+        channel = Channel(root.as_uri())
+        try:
+            yield channel
+        finally:
+            _forget(channel)
+
+
+def _entry(package: PackageRecord, *, deps: bool) -> dict[str, Any]:
+    entry = {**package.index_json(), "size": package.size}
+    return entry if deps else {**entry, "depends": []}
+
+
+def _forget(channel: Channel) -> None:
+    """conda caches what it reads of a channel by address; this address will never be seen again."""
+    for pkgs_dir in context.pkgs_dirs:
+        for url in channel.urls(with_credentials=True, subdirs=(*context.subdirs, "noarch")):
+            for name in ("repodata.json", "current_repodata.json"):
+                stem = cache_fn_url(url, name).removesuffix(".json")
+                for file in (Path(pkgs_dir) / "cache").glob(f"{stem}.*"):
+                    file.unlink(missing_ok=True)
