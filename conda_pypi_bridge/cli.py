@@ -53,6 +53,12 @@ examples:
   {prog} dist/mine-1.0-py3-none-any.whl  a wheel of your own
 """
 
+_SWITCHES = {
+    "enable": "let plain conda commands fall back to the package index",
+    "disable": "let plain conda commands be as without the bridge",
+    "status": "tell whether plain conda commands fall back to the package index",
+}
+
 _HOOKS = "accept wheels with files that run when an environment is activated, or that make menu entries"
 
 
@@ -75,6 +81,8 @@ def configure_verbs(made: argparse.ArgumentParser) -> None:
     configure_install(verbs.add_parser("install", help="install packages into an environment"))
     configure_remove(verbs.add_parser("remove", help="remove packages from an environment"))
     configure_build(verbs.add_parser("build", help="write .conda files of wheels"))
+    for verb, help_text in _SWITCHES.items():
+        configure_switch(verbs.add_parser(verb, help=help_text), verb)
 
 
 def configure_install(made: argparse.ArgumentParser) -> None:
@@ -109,6 +117,22 @@ def configure_build(made: argparse.ArgumentParser) -> None:
     _add_prefix(made)
     _add_sources(made)
     _add_output(made)
+
+
+def configure_switch(made: argparse.ArgumentParser, verb: str) -> None:
+    """Add the arguments of enable, disable and status."""
+    made.set_defaults(verb=verb)
+    made.description = (
+        f"{_SWITCHES[verb][0].upper()}{_SWITCHES[verb][1:]}. When enabled, conda install, create and update "
+        "take from the package index what no channel has; what channels have is as without the bridge."
+    )
+    if verb != "status":
+        where = made.add_mutually_exclusive_group()
+        _option(where, "--system", action="store_true", help="for all users of this conda")
+        _option(where, "--env", action="store_true", help="for commands run from this environment's conda")
+    _add_prefix(made)
+    _option(made, "--json", action="store_true", help="print one JSON document")
+    _option(made, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
 
 
 def _level(text: str) -> int:
@@ -309,10 +333,40 @@ def _build(args: argparse.Namespace, opened: Open) -> Told:
     return Told(document=built_document(built), text=lambda seconds: built_summary(built, seconds))
 
 
+def _switch(args: argparse.Namespace, opened: Open) -> Told:
+    from .condarcfile import set_plugin_setting
+
+    session = opened(args)
+    if _flag(args, "system"):
+        path = session.root / ".condarc"
+    elif _flag(args, "env"):
+        path = session.prefix.path / ".condarc"
+    else:
+        path = Path.home() / ".condarc"
+    on = args.verb == "enable"
+    changed = set_plugin_setting(path, "pypi_bridge_enabled", True if on else None)
+    verb = f"{args.verb}d" if changed else f"already {args.verb}d"
+    return Told(
+        document={"success": True, "enabled": on, "changed": changed, "file": str(path)},
+        text=lambda seconds: f"Fallback to the package index is {verb} ({path}).",
+    )
+
+
+def _status(args: argparse.Namespace, opened: Open) -> Told:
+    on = opened(args).settings.enabled
+    return Told(
+        document={"success": True, "enabled": on},
+        text=lambda seconds: f"Fallback to the package index is {'enabled' if on else 'disabled'}.",
+    )
+
+
 _VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
     "install": _install,
     "remove": _remove,
     "build": _build,
+    "enable": _switch,
+    "disable": _switch,
+    "status": _status,
 }
 
 

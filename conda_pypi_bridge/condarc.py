@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from .errors import ConfigError
 
@@ -100,8 +101,8 @@ def _in_folder(folder: Path) -> Iterator[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text("utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = YAML(typ="safe").load(path.read_text("utf-8")) or {}
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise ConfigError(
             f"{path}: cannot be read as a condarc file: {str(error).splitlines()[0]}"
         ) from error

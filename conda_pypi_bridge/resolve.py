@@ -81,7 +81,9 @@ class Resolver:
             follow=self.options.deps,
         )
         closure.require(Edge.of(r.requirement) for r in requests if r.requirement is not None)
-        upgraded = [p for p in self.engine.projects if self.engine.names.conda_name(p) in self.options.upgrade]
+        upgraded = [
+            p for p in self.engine.projects if self.engine.names.conda_name(p) in self.options.upgrade
+        ]
         closure.require(Edge(project, SpecifierSet(), required_by="this environment") for project in upgraded)
         return closure
 

@@ -57,6 +57,11 @@ class Session:
         )
         return Index(found, cache_folder() / "index", offline=bool(getattr(args, "offline", False)))
 
+    @property
+    def root(self) -> Path:
+        """The conda installation that the environment belongs to."""
+        return condarc.root_prefix(self.prefix.path, os.environ) or self.prefix.path
+
     def open_index(self) -> Index:
         """The indexes of condarc and pip's configuration, for a command that has no options of ours."""
         from .engines.conda import is_offline

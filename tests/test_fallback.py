@@ -114,3 +114,28 @@ def test_an_unreachable_index_is_one_line(enabled: Conda, env: Path) -> None:
     assert "127.0.0.1:9" in result.stderr
     assert "unexpected error" not in result.stderr
     assert not diff(before, snapshot(env))
+
+
+def test_enable_and_disable_change_the_users_condarc_and_nothing_else_in_it(
+    conda: Conda, env: Path, index: IndexServer
+) -> None:
+    condarc = conda.home.condarc
+    condarc.write_text(
+        "# mine\nsolver: classic  # for reasons\n" + condarc.read_text().replace("{", "", 1)[:0]
+    )
+    text = condarc.read_text()
+    prefix = ("-p", env)
+    conda("pypi-bridge", "enable", *prefix)
+    assert "pypi_bridge_enabled: true" in condarc.read_text()
+    assert condarc.read_text().startswith(text)
+    assert "enabled" in conda("pypi-bridge", "status", *prefix).stdout
+    assert "already" in conda("pypi-bridge", "enable", *prefix).stdout
+    conda("pypi-bridge", "disable", *prefix)
+    assert condarc.read_text() == text
+    assert conda("pypi-bridge", "status", *prefix, "--json").json() == {"success": True, "enabled": False}
+
+
+def test_without_the_plugin_an_enabled_condarc_leaves_conda_working(enabled: Conda, env: Path) -> None:
+    result = enabled("list", "-p", env, env={"CONDA_NO_PLUGINS": "true"})
+    assert "python" in result.stdout
+    enabled("create", "-n", "plain", "-y", "python", env={"CONDA_NO_PLUGINS": "true"})

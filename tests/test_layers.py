@@ -49,6 +49,7 @@ RANKS = {
     "engines.rattler": 21,
     "engines": 20,
     "condarc": 20,
+    "condarcfile": 20,
     "config": 20,
     "credentials": 20,
     "namedata": 20,

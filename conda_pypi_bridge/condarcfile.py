@@ -1,0 +1,66 @@
+"""Changing one setting of the bridge in a condarc file, with everything else left as it is written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from .errors import ConfigError
+
+
+def set_plugin_setting(path: Path, key: str, value: Any) -> bool:
+    """Set ``plugins: key: value`` in the file, or take it out where `value` is None.
+
+    Returns whether the file changed. Comments and order stay; the file is replaced as a whole or not at
+    all. Raises `ConfigError` for a file that is no mapping.
+    """
+    yaml = YAML()
+    document = _load(yaml, path)
+    plugins = document.get("plugins") or {}
+    if plugins.get(key) == value:
+        return False
+    if value is None:
+        del plugins[key]
+    else:
+        plugins[key] = value
+    if plugins:
+        document["plugins"] = plugins
+    else:
+        document.pop("plugins", None)
+    _replace(yaml, path, document)
+    return True
+
+
+def _load(yaml: YAML, path: Path) -> Any:
+    try:
+        document = yaml.load(path.read_text("utf-8")) if path.is_file() else None
+    except YAMLError as error:
+        raise ConfigError(
+            f"{path}: cannot be read as a condarc file: {str(error).splitlines()[0]}"
+        ) from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: a condarc file holds settings (name: value), this one does not")
+    return document
+
+
+def _replace(yaml: YAML, path: Path, document: Any) -> None:
+    path = path.resolve()  # a link to the file stays one
+    mode = path.stat().st_mode & 0o777 if path.is_file() else 0o644
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".condarc-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            if document:
+                yaml.dump(document, stream)
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
