@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shlex
@@ -19,6 +20,10 @@ SCRUBBED = ("CONDA", "_CE_", "MAMBA", "PIP_", "UV_", "PYTHON", "VIRTUAL_ENV", "X
 
 #: No index listens there, so a test that forgot to name its own fails at once.
 NO_INDEX = "http://127.0.0.1:9/simple/"
+
+#: The SAT interface of conda's classic solver that is installed: python-sat has wheels, so a machine
+#: without a compiler has it; conda's default, pycosat, comes as source alone.
+SAT_SOLVER = "pysat" if importlib.util.find_spec("pysat") else "pycosat"
 
 #: conda's own start script; guarded, because conda spawns worker processes, which import it.
 SCRIPT = """import sys
@@ -83,6 +88,7 @@ class Home:
             "channels": [channel.as_uri() for channel in channels],
             "default_channels": [],
             "solver": "classic",
+            "sat_solver": SAT_SOLVER,
             "pkgs_dirs": [str(path / "pkgs"), *map(str, packages)],
             "envs_dirs": [str(path / "envs")],
             "add_pip_as_python_dependency": False,
