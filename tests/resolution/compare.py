@@ -26,7 +26,7 @@ Chosen = Mapping[str, Version]
 #: Seconds for one resolution; pip can try for hours.
 PATIENCE = 900
 
-_UV = (sys.executable, "-m", "uv")
+UV = (sys.executable, "-m", "uv")
 
 #: How a METADATA file begins; a hash may stand before it in a cache.
 _METADATA = b"Metadata-Version:"
@@ -95,7 +95,7 @@ class Comparer:
         """uv's choice; its cache is the user's own."""
         options = ["--no-config", "--no-header", "--no-annotate", "--only-binary", ":all:"]
         pre = ["--prerelease", "allow"] if case.pre else []
-        command = [*_UV, "pip", "compile", "--python", str(self._python), *options, *pre, "-"]
+        command = [*UV, "pip", "compile", "--python", str(self._python), *options, *pre, "-"]
         return self._resolve(command, read_uv, "\n".join(case.specs.split()))
 
     def pip(self, case: Case) -> Resolution:
@@ -167,5 +167,5 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _uv_cache() -> str:
-    done = subprocess.run([*_UV, "cache", "dir"], check=True, capture_output=True, text=True)
+    done = subprocess.run([*UV, "cache", "dir"], check=True, capture_output=True, text=True)
     return done.stdout.strip()
