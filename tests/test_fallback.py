@@ -88,7 +88,7 @@ def test_what_channels_have_costs_no_request_to_the_index(
 def test_a_name_that_nobody_has_is_condas_own_error(enabled: Conda, env: Path) -> None:
     result = enabled("install", "-p", env, "-y", "nobody-has-this", check=False)
     assert result.returncode == 1
-    assert "PackagesNotFoundError" in result.stderr
+    assert "PackagesNotFound" in result.stderr
     assert "nobody-has-this" in result.stderr
 
 
