@@ -6,7 +6,7 @@ environment are seen as well as a conda one. Only `append_history`, `prune_empty
 
 from .dists import files_of, prune_empty
 from .environment import Prefix, dist_mapping, read_prefix
-from .guard import held, set_aside
+from .guard import held, lock_file, set_aside
 from .history import append_history, redact, requested_specs
 from .interpreter import PythonInPrefix, native_markers
 from .layout import placed_files
@@ -21,6 +21,7 @@ __all__ = [
     "held",
     "is_writable",
     "locate",
+    "lock_file",
     "native_markers",
     "placed_files",
     "prune_empty",

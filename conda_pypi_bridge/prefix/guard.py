@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,15 +21,19 @@ from .environment import Prefix
 from .locate import is_writable
 
 
-def lock_file(prefix: Path) -> Path:
-    """The file that stands for a prefix being changed.
+def lock_file(path: Path) -> Path:
+    """The file that stands for a prefix, or a package in a cache, being changed.
 
-    It lies outside of the prefix, so that a dry run leaves no trace there.
+    It lies apart, so that a dry run leaves no trace in a prefix and no cache holds strangers. The folder
+    is this user's alone; one that somebody else made in its place is refused.
     """
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     folder = Path(tempfile.gettempdir()) / f"{CHANNEL}-locks-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    name = hashlib.sha256(os.fsencode(prefix.resolve())).hexdigest()[:24]
+    status = folder.lstat()
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode)):
+        raise PrefixError(str(folder), "this folder for locks belongs to somebody else", hint="Set TMPDIR.")
+    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:24]
     return folder / f"{name}.lock"
 
 

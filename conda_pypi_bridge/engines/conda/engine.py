@@ -26,12 +26,13 @@ from conda.exceptions import (
 )
 from conda.models.match_spec import MatchSpec
 from conda.models.records import PackageCacheRecord
+from filelock import FileLock
 from packaging.version import Version
 
 from ...errors import BridgeError, PrefixError, Unsatisfiable
 from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
 from ...names import Names
-from ...prefix import Prefix, held, native_markers, set_aside
+from ...prefix import Prefix, held, lock_file, native_markers, set_aside
 from ...report import Reporter
 from ...tags import make_target
 from ...versions import conda_version
@@ -352,17 +353,19 @@ class CondaEngine:
     def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
         cache = PackageCacheData.first_writable()
         place = Path(cache.pkgs_dir) / record.dist
-        if place.exists():  # left by something else: conda would take it for the package
-            shutil.rmtree(place)
-        unpack(place)
-        fields = conda_record(record).dump()
-        cache.insert(
-            PackageCacheRecord(
-                **{**fields, "channel": BridgeChannel(subdir=record.subdir)},
-                package_tarball_full_path=str(place) + ".conda",
-                extracted_package_dir=str(place),
+        with FileLock(lock_file(place)):
+            if not is_cached(place.parent, record):
+                if place.exists():  # left by something else: conda would take it for the package
+                    shutil.rmtree(place)
+                unpack(place)
+            fields = conda_record(record).dump()
+            cache.insert(
+                PackageCacheRecord(
+                    **{**fields, "channel": BridgeChannel(subdir=record.subdir)},
+                    package_tarball_full_path=str(place) + ".conda",
+                    extracted_package_dir=str(place),
+                )
             )
-        )
 
     def link(self, plan: Plan) -> None:
         transaction = self.transaction(plan, _nothing)

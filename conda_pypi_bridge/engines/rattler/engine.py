@@ -24,6 +24,7 @@ from ...prefix import (
     Prefix,
     append_history,
     held,
+    lock_file,
     native_markers,
     placed_files,
     prune_empty,
@@ -303,7 +304,7 @@ class RattlerEngine:
 
     def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
         self._cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._cache / f".{record.dist}.bridge.lock"):
+        with FileLock(lock_file(self._cache / record.dist)):
             if not self.has(record):
                 unpack(self._cache / record.dist)
 
