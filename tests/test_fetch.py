@@ -10,10 +10,12 @@ import time
 import types
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from conda_pypi_bridge import __version__, fetch
 from conda_pypi_bridge.config import IndexConfig
@@ -22,9 +24,29 @@ from conda_pypi_bridge.errors import ConfigError, IndexFailure
 from conda_pypi_bridge.fetch import Answer, Fetcher, Limits
 from tests.indexserver import IndexServer, drops_after, says
 
-LOOPBACK = Path(__file__).with_name("loopback.pem")
 PAGE = r"^/simple/demo/$"
 ME = ("me", "s3cret/pass wörd")
+
+#: OpenSSL finds a certificate in a folder by this hash of its subject (``openssl x509 -hash``).
+SUBJECT = {"organization_name": "conda-pypi-bridge tests", "organization_unit_name": "loopback"}
+SUBJECT_HASH = "83bd0c1b"
+
+
+@dataclass(frozen=True)
+class Tls:
+    """PEM files: what a server shows, with its key, and the authority that a client must trust for it."""
+
+    server: Path
+    authority: str
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    folder = tmp_path_factory.mktemp("tls")
+    authority = trustme.CA(**SUBJECT)
+    authority.cert_pem.write_to_path(folder / "authority.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+    return Tls(folder / "server.pem", str(folder / "authority.pem"))
 
 
 @pytest.fixture
@@ -195,23 +217,23 @@ def test_wrong_credentials_are_said_to_be_wrong(server: IndexServer) -> None:
     assert len(server.calls) == 1
 
 
-def test_https_does_not_redirect_to_http(other: IndexServer) -> None:
-    with IndexServer(tls=LOOPBACK) as server:
+def test_https_does_not_redirect_to_http(other: IndexServer, tls: Tls) -> None:
+    with IndexServer(tls=tls.server) as server:
         server.on(PAGE, says(302, Location=page(other)))
         with pytest.raises(IndexFailure, match="redirects from https to http"):
-            get(fetcher(cert=str(LOOPBACK)), page(server))
+            get(fetcher(cert=tls.authority), page(server))
     assert other.calls == []
 
 
-def test_http_redirects_to_https(server: IndexServer) -> None:
-    with IndexServer(tls=LOOPBACK) as safe:
+def test_http_redirects_to_https(server: IndexServer, tls: Tls) -> None:
+    with IndexServer(tls=tls.server) as safe:
         safe.add("demo", "1.0")
         server.on(PAGE, says(302, Location=page(safe)))
-        assert b'"demo"' in get(fetcher(cert=str(LOOPBACK)), page(server))
+        assert b'"demo"' in get(fetcher(cert=tls.authority), page(server))
 
 
-def test_an_untrusted_certificate_is_refused_at_once_with_a_hint() -> None:
-    with IndexServer(tls=LOOPBACK) as server:
+def test_an_untrusted_certificate_is_refused_at_once_with_a_hint(tls: Tls) -> None:
+    with IndexServer(tls=tls.server) as server:
         source = fetcher()
         with pytest.raises(IndexFailure, match="certificate is not trusted") as caught:
             get(source, page(server))
@@ -220,21 +242,21 @@ def test_an_untrusted_certificate_is_refused_at_once_with_a_hint() -> None:
 
 
 @pytest.mark.parametrize("with_port", [True, False])
-def test_a_trusted_host_is_not_checked(with_port: bool) -> None:
-    with IndexServer(tls=LOOPBACK) as server:
+def test_a_trusted_host_is_not_checked(with_port: bool, tls: Tls) -> None:
+    with IndexServer(tls=tls.server) as server:
         server.add("demo", "1.0")
         host = server.base.partition("://")[2] if with_port else "127.0.0.1"
         assert b'"demo"' in get(fetcher(trusted_hosts=frozenset({host})), page(server))
 
 
-def test_trust_in_one_port_is_no_trust_in_another() -> None:
-    with IndexServer(tls=LOOPBACK) as server, pytest.raises(IndexFailure, match="not trusted"):
+def test_trust_in_one_port_is_no_trust_in_another(tls: Tls) -> None:
+    with IndexServer(tls=tls.server) as server, pytest.raises(IndexFailure, match="not trusted"):
         get(fetcher(trusted_hosts=frozenset({"127.0.0.1:1"})), page(server))
 
 
-def test_trusting_one_host_leaves_others_checked() -> None:
+def test_trusting_one_host_leaves_others_checked(tls: Tls) -> None:
     """urllib3 changes the TLS context that it is given: each adapter must have its own."""
-    with IndexServer(tls=LOOPBACK) as trusted, IndexServer(tls=LOOPBACK) as server:
+    with IndexServer(tls=tls.server) as trusted, IndexServer(tls=tls.server) as server:
         trusted.add("demo", "1.0")
         source = fetcher(trusted_hosts=frozenset({trusted.base.partition("://")[2]}))
         get(source, page(trusted))
@@ -242,25 +264,27 @@ def test_trusting_one_host_leaves_others_checked() -> None:
             get(source, page(server))
 
 
-def test_environment_does_not_override_the_configured_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_does_not_override_the_configured_bundle(
+    monkeypatch: pytest.MonkeyPatch, tls: Tls
+) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(Path(__file__)))
-    with IndexServer(tls=LOOPBACK) as server:
+    with IndexServer(tls=tls.server) as server:
         server.add("demo", "1.0")
-        assert b'"demo"' in get(fetcher(cert=str(LOOPBACK)), page(server))
+        assert b'"demo"' in get(fetcher(cert=tls.authority), page(server))
 
 
-def test_a_folder_of_certificates_is_a_bundle(tmp_path: Path) -> None:
-    shutil.copy(LOOPBACK, tmp_path / "f6d4602e.0")  # OpenSSL finds certificates by the hash of their subject
-    with IndexServer(tls=LOOPBACK) as server:
+def test_a_folder_of_certificates_is_a_bundle(tmp_path: Path, tls: Tls) -> None:
+    shutil.copy(tls.authority, tmp_path / f"{SUBJECT_HASH}.0")
+    with IndexServer(tls=tls.server) as server:
         server.add("demo", "1.0")
         assert b'"demo"' in get(fetcher(cert=str(tmp_path)), page(server))
 
 
 @pytest.mark.parametrize("setting", ["cert", "client_cert"])
-def test_certificates_that_cannot_be_read_are_named(setting: str, tmp_path: Path) -> None:
+def test_certificates_that_cannot_be_read_are_named(setting: str, tmp_path: Path, tls: Tls) -> None:
     missing = str(tmp_path / "missing.pem")
-    settings = {"cert": str(LOOPBACK), setting: missing}
-    with IndexServer(tls=LOOPBACK) as server, pytest.raises(ConfigError, match=r"missing\.pem"):
+    settings = {"cert": tls.authority, setting: missing}
+    with IndexServer(tls=tls.server) as server, pytest.raises(ConfigError, match=r"missing\.pem"):
         get(fetcher(**settings), page(server))
 
 
