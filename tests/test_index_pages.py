@@ -111,6 +111,98 @@ def test_real_pages_say_what_pypi_simple_says(project: str, kind: str) -> None:
             parse_wheel_filename(name)
 
 
+WHEEL = "demo-1.0-py3-none-any.whl"
+LINK = f'<a href="{WHEEL}#sha256={"0" * 64}">x</a>'
+
+
+def meta(name: str, content: str) -> str:
+    return f'<meta name="pypi:{name}" content="{content}">{LINK}'
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (meta("repository-version", "2.0"), "speaks API version 2.0"),
+        (meta("repository-version", "0.9"), "speaks API version 0.9"),
+        (meta("repository-version", "1"), "no API version that can be read"),
+        (meta("repository-version", "one"), "not a readable HTML page"),
+        (meta("project-status", "quarantined"), "the project is quarantined"),
+        (f'{LINK}<a href="https://[/{WHEEL}">', "not a readable HTML page"),
+        ("It works!", "not HTML"),
+        ('<p>no such project, <a href="/">home</a>', "a web page without links to files"),
+    ],
+)
+def test_an_html_page_that_must_not_be_used_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(PageError, match=reason) as caught:
+        decode(text.encode(), "text/html", URL, DEMO)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(("version", "warned"), [("1.0", 0), ("1.4", 0), ("1.99", 1)])
+def test_a_newer_html_page_is_warned_of_once(
+    version: str, warned: int, recwarn: pytest.WarningsRecorder
+) -> None:
+    """PEP 629, and not a second time through Python's warnings."""
+    page = decode(meta("repository-version", version).encode(), "text/html", URL, DEMO)
+    assert len(page.warnings) == warned and len(page.files) == 1
+    assert not recwarn.list
+
+
+def test_only_the_parent_may_be_linked_on_an_html_page_without_files() -> None:
+    assert read(b'<a href="../">Parent</a>', "text/html").wheels == ()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ('data-core-metadata="true"', ""),
+        ('data-core-metadata="false" data-dist-info-metadata="true"', None),
+        (f'data-core-metadata="sha256={"A" * 64}"', "a" * 64),
+        (f'data-dist-info-metadata="sha256={"a" * 64}"', "a" * 64),
+        (f'data-core-metadata="md5={"a" * 32}"', ""),
+        ("", None),
+    ],
+)
+def test_metadata_is_announced_by_attributes_of_html(attributes: str, expected: str | None) -> None:
+    """PEP 714: the older name counts only where the newer one is missing."""
+    (wheel,) = read(LINK.replace("<a", f"<a {attributes}").encode(), "text/html").wheels
+    assert wheel.metadata_sha256 == expected
+
+
+@pytest.mark.parametrize(
+    ("link", "reason"),
+    [
+        (LINK.replace("0" * 64, "0" * 63), "the sha256 hash is malformed"),
+        (LINK.replace("sha256", "md5"), "no sha256 hash"),
+        (f'{LINK[:-6]} data-core-metadata="sha256=no">x</a>', "the sha256 hash of its metadata is malformed"),
+        (LINK.replace("demo", "file:///wheels/demo"), "a page from the network lists a file: URL"),
+        (LINK.replace("1.0", "one"), "not a valid wheel file name (PEP 427)"),
+        (LINK.replace("1.0", "1.0;id"), "unsafe characters in the file name"),
+        (LINK.replace("1.0", "..%2F..%2Fx"), "unsafe characters in the file name"),
+        (LINK.replace("1.0", "1.0%0A"), "unsafe characters in the file name"),
+    ],
+)
+def test_a_link_that_breaks_a_rule_is_refused_with_the_reason(link: str, reason: str) -> None:
+    good = LINK.replace("1.0", "2.0")
+    page = read((good + link).encode(), "text/html")
+    assert [str(wheel.version) for wheel in page.wheels] == ["2.0"]
+    assert list(page.refused.values()) == [reason]
+
+
+def test_file_names_may_be_quoted_in_links() -> None:
+    """A plus sign of a local version usually is."""
+    (wheel,) = read(LINK.replace("1.0", "1.0%2Bcpu").encode(), "text/html").wheels
+    assert (wheel.filename, wheel.url) == (
+        "demo-1.0+cpu-py3-none-any.whl",
+        f"{URL}demo-1.0%2Bcpu-py3-none-any.whl",
+    )
+
+
+def test_the_hash_is_read_from_a_fragment_that_says_more() -> None:
+    (wheel,) = read(LINK.replace('">', '&egg=demo">').encode(), "text/html").wheels
+    assert (wheel.sha256, wheel.url) == ("0" * 64, f"{URL}{WHEEL}")
+
+
 PARTS = st.sampled_from(
     ["demo", "Demo", "de.mo", "1.0", "2.0rc1", "1!3.0+x", "1", "2abc", "py3", "py2.py3", "none"]
 )
