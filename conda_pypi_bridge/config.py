@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -102,24 +103,18 @@ def load(
 def default_index() -> str:
     """The default index: pypi-simple's own constant.
 
-    It is read out of the package's source, because importing the package for it takes 0.2 s.
+    It is read out of the package's source, because the import takes 0.2 s; where the source is missing or
+    written otherwise, the package is imported.
     """
     spec = importlib.util.find_spec("pypi_simple")
-    if spec and spec.origin:
-        for node in ast.parse(Path(spec.origin).read_bytes()).body:
-            match node:
-                case (
-                    ast.AnnAssign(
-                        target=ast.Name(id="PYPI_SIMPLE_ENDPOINT"), value=ast.Constant(value=str(url))
-                    )
-                    | ast.Assign(
-                        targets=[ast.Name(id="PYPI_SIMPLE_ENDPOINT")], value=ast.Constant(value=str(url))
-                    )
-                ):
-                    return url
-    raise ConfigError(
-        "no default package index: pypi-simple is missing or has changed", hint="Give --index-url."
-    )
+    source = spec.loader.get_source(spec.name) if spec and isinstance(spec.loader, SourceFileLoader) else None
+    for node in ast.parse(source or "").body:
+        match node:
+            case ast.AnnAssign(target=ast.Name("PYPI_SIMPLE_ENDPOINT"), value=ast.Constant(str(url))):
+                return url
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
+    return PYPI_SIMPLE_ENDPOINT
 
 
 def pip_config_files(

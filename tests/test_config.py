@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pypi_simple
@@ -49,6 +50,39 @@ def test_default_index_is_found_without_importing_the_client_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def zipped(folder: Path) -> Path:
+    """The library itself in an archive, where its source is no file."""
+    package = Path(pypi_simple.__file__).parent
+    return Path(shutil.make_archive(str(folder / "library"), "zip", package.parent, package.name))
+
+
+def written_otherwise(folder: Path) -> Path:
+    write(
+        folder / "pypi_simple" / "__init__.py", f"PYPI_SIMPLE_ENDPOINT = {pypi_simple.PYPI_SIMPLE_ENDPOINT!r}"
+    )
+    return folder
+
+
+@pytest.mark.parametrize("make", [zipped, written_otherwise])
+def test_the_client_library_is_imported_where_its_source_does_not_tell(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from conda_pypi_bridge.config import default_index as index\n"
+        "print(index(), sys.modules['pypi_simple'].__file__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(make(tmp_path))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    index, _, origin = done.stdout.strip().partition(" ")
+    assert index == pypi_simple.PYPI_SIMPLE_ENDPOINT
+    assert origin.startswith(str(tmp_path))
 
 
 def test_without_any_setting_the_default_index_is_asked(home: Path) -> None:
