@@ -214,6 +214,13 @@ def entry() -> None:
 
 def conda_main(args: argparse.Namespace) -> int:
     """conda's subcommands: conda's own engine. Returns the exit status."""
+    from .engines.conda import context_flags
+    from .prefix import redact
+
+    for name, value in context_flags().items():
+        if value:
+            setattr(args, name, value)
+    sys.argv[:] = [redact(word) for word in sys.argv]  # conda writes them into the history
     return run(args, _within_conda)
 
 
@@ -242,7 +249,7 @@ def run(args: argparse.Namespace, opened: Open) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(args, BridgeError(f"{where}{error.strerror or error}"))
     except Exception as error:
-        if type(error).__module__.startswith("conda."):
+        if any(kind.__module__.partition(".")[0] == "conda" for kind in type(error).__mro__):
             raise  # conda reports its own errors
         hint = "This is a bug of conda-pypi-bridge. Run again with -vv to see where it happened."
         return _fail(args, BridgeError(f"{type(error).__name__}: {error}", hint=hint))
@@ -254,18 +261,21 @@ def run(args: argparse.Namespace, opened: Open) -> int:
 
 
 def _fail(args: argparse.Namespace, error: BridgeError, *, status: int = 1) -> int:
+    from .display import plain
+
+    message, hint = plain(str(error)), plain(error.hint)
     if _flag(args, "json"):
         document = {
             "success": False,
-            "error": str(error),
-            "message": " ".join(filter(None, (str(error), error.hint))),
+            "error": message,
+            "message": "\n".join(filter(None, (message, hint))),
             "exception_name": type(error).__name__,
         }
         print(json.dumps(document, indent=2))
     else:
-        print(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
+        if hint:
+            print(f"  {hint}", file=sys.stderr)
     if _verbosity(args) >= 2:
         traceback.print_exc(file=sys.stderr)
     return status

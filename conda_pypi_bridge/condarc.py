@@ -41,13 +41,13 @@ class CondaConfig:
     plugins: Mapping[str, Any] = field(default_factory=dict)
 
 
-def load(prefix: Path, environ: Mapping[str, str], home: Path) -> CondaConfig:
-    """The configuration that conda would have for `prefix`.
+def load(prefix: Path, environ: Mapping[str, str], home: Path, *, root: Path | None = None) -> CondaConfig:
+    """The configuration that conda would have for `prefix`; `root` is its installation, where known.
 
     Raises `ConfigError` for a file that is not YAML or not a mapping.
     """
     merged: dict[str, Any] = {}
-    for path in _files(prefix, environ, home):
+    for path in _files(prefix, environ, home, root or root_prefix(prefix, environ)):
         for key, value in _read(path).items():
             if value is not None:
                 merged[key] = _merge(key, merged.get(key), value)
@@ -74,9 +74,8 @@ def root_prefix(prefix: Path, environ: Mapping[str, str]) -> Path | None:
     return None
 
 
-def _files(prefix: Path, environ: Mapping[str, str], home: Path) -> Iterator[Path]:
+def _files(prefix: Path, environ: Mapping[str, str], home: Path, root: Path | None) -> Iterator[Path]:
     """Every condarc file there is, least important first."""
-    root = root_prefix(prefix, environ)
     xdg = environ.get("XDG_CONFIG_HOME")
     folders = [Path(text) for text in _SYSTEM]
     folders += [root] if root else []

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from .bridge import Built, Outcome
+from .credentials import public_url
 from .model import Plan, Row
+from .prefix import redact
 
 
 class Terminal:
@@ -51,7 +53,7 @@ class Terminal:
 
     def warn(self, text: str) -> None:
         self.close()
-        print(f"warning: {text}", file=self._stream)
+        print(f"warning: {plain(text)}", file=self._stream)
 
     def confirm(self, plan: Plan) -> bool:
         self.close()
@@ -137,6 +139,11 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def plain(text: str) -> str:
+    """Text for a terminal or a log: no credentials of URLs, no control characters but line breaks."""
+    return "".join(char for char in redact(text) if char.isprintable() or char == "\n")
+
+
 def human_size(size: float) -> str:
     """Bytes for people: ``1.5 MiB``."""
     for unit in ("B", "KiB", "MiB"):
@@ -182,7 +189,7 @@ def _json_file(item: Built) -> dict[str, Any]:
         "size": item.path.stat().st_size,
     }
     if wheel is not None:
-        made |= {"wheel": wheel.filename, "url": wheel.url, "sha256": wheel.sha256}
+        made |= {"wheel": wheel.filename, "url": public_url(wheel.url), "sha256": wheel.sha256}
     return made
 
 
@@ -200,5 +207,5 @@ def _json_row(row: Row) -> dict[str, Any]:
     }
     if row.package is not None and row.package.wheel is not None:
         wheel = row.package.wheel
-        made |= {"wheel": wheel.filename, "url": wheel.url, "sha256": wheel.sha256}
+        made |= {"wheel": wheel.filename, "url": public_url(wheel.url), "sha256": wheel.sha256}
     return made

@@ -102,6 +102,16 @@ class Unsatisfiable(BridgeError):
         self.explanation = explanation
 
 
+class ChannelFailure(BridgeError):
+    """A conda channel could not be read."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"a channel cannot be read: {reason}", hint="Check -c, your condarc files and the network."
+        )
+        self.reason = reason
+
+
 class PrefixError(BridgeError):
     """The target environment is missing, unusable or not to be touched."""
 

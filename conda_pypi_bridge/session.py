@@ -14,7 +14,7 @@ from platformdirs import user_cache_path
 
 from . import condarc, config, settings
 from .engines import Engine
-from .errors import ConfigError
+from .errors import ConfigError, PrefixError
 from .index import Index
 from .namedata import load_table
 from .names import Names
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """One command's view of a prefix."""
+    """One command's view of a prefix. `root` is the conda installation it belongs to."""
 
     engine: Engine
     prefix: Prefix
+    root: Path
     conda: condarc.CondaConfig
     settings: settings.Settings
 
@@ -55,12 +56,11 @@ class Session:
             cert=found.cert or self._certificates(),
             proxies=found.proxies or self.conda.proxy_servers,
         )
-        return Index(found, cache_folder() / "index", offline=bool(getattr(args, "offline", False)))
-
-    @property
-    def root(self) -> Path:
-        """The conda installation that the environment belongs to."""
-        return condarc.root_prefix(self.prefix.path, os.environ) or self.prefix.path
+        return Index(
+            found,
+            cache_folder() / "index",
+            offline=bool(getattr(args, "offline", False)) or self.conda.offline,
+        )
 
     def open_index(self) -> Index:
         """The indexes of condarc and pip's configuration, for a command that has no options of ours."""
@@ -96,28 +96,32 @@ def without_conda(args: argparse.Namespace) -> Session:
         command=["python", "-m", str(__package__), *sys.argv[1:]],
         offline=bool(getattr(args, "offline", False)) or conda.offline,
     )
-    return Session(engine=engine, prefix=prefix, conda=conda, settings=ours)
+    root = condarc.root_prefix(where, os.environ) or where
+    return Session(engine=engine, prefix=prefix, root=root, conda=conda, settings=ours)
 
 
 def within_conda(args: argparse.Namespace) -> Session:
     """For conda's subcommands: conda's own machinery, in the prefix that its context chose."""
-    from .engines.conda import CondaEngine, target_prefix
+    from .engines.conda import CondaEngine, root_prefix, target_prefix
 
     prefix = read_prefix(target_prefix())
-    conda = condarc.load(prefix.path, os.environ, Path.home())
+    if prefix.python is not None and prefix.python.is_venv:
+        hint = f"Use: python -m {__package__} install -p {prefix.path}"
+        raise PrefixError(str(prefix.path), "this is a virtual environment, and not conda's", hint=hint)
+    conda = condarc.load(prefix.path, os.environ, Path.home(), root=root_prefix())
     ours = settings.read(conda.plugins)
     engine = CondaEngine(prefix, names=_names(prefix, ours))
-    return Session(engine=engine, prefix=prefix, conda=conda, settings=ours)
+    return Session(engine=engine, prefix=prefix, root=root_prefix(), conda=conda, settings=ours)
 
 
 def solver_session(prefix: Prefix, solving: Solving) -> Session:
     """For conda's own commands, in whose place our solver stands."""
-    from .engines.conda import CondaEngine
+    from .engines.conda import CondaEngine, root_prefix
 
-    conda = condarc.load(prefix.path, os.environ, Path.home())
+    conda = condarc.load(prefix.path, os.environ, Path.home(), root=root_prefix())
     ours = settings.read(conda.plugins)
     engine = CondaEngine(prefix, names=_names(prefix, ours), solving=solving)
-    return Session(engine=engine, prefix=prefix, conda=conda, settings=ours)
+    return Session(engine=engine, prefix=prefix, root=root_prefix(), conda=conda, settings=ours)
 
 
 def cache_folder() -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +13,8 @@ import pytest
 
 from tests.doors import Door
 from tests.indexserver import IndexServer
-from tests.lab.channels import index_channel, make_conda_package
-from tests.lab.condas import NO_INDEX, Conda, Result, run
+from tests.lab.channels import index_channel, make_conda_package, make_python_package
+from tests.lab.condas import NO_INDEX, Conda, Result, python_of, run, site_packages
 from tests.lab.pythons import Interpreter
 from tests.lab.trees import diff, snapshot
 from tests.wheels import make_wheel
@@ -229,6 +231,74 @@ def test_a_requirements_file_is_installed(door: Door, tmp_path: Path, index: Ind
     path.write_text("# the herd\nmoo >=2 ; python_version >= '3'\nherd==1.5\n")
     door.install("-r", path)
     assert door.versions()["moo"] == "2.0"
+
+
+def test_a_channel_package_that_bounds_python_is_taken_where_it_fits(
+    door: Door, extra_channel: Path, channel: Path, index: IndexServer
+) -> None:
+    for version, python in ("1.2", "python >=3.7"), ("1.9", "python >=3.99"):
+        make_python_package(extra_channel, "herd", version, depends=[python])
+    index_channel(extra_channel)
+    door.conda.home.use_channels(extra_channel, channel)
+    rows = door.install("moo", "--json").json()["actions"]["LINK"]
+    assert {row["name"]: row["version"] for row in rows if row["origin"] == "channel"} == {"herd": "1.2"}
+
+
+def test_what_something_else_deleted_is_installed_again(door: Door) -> None:
+    door.install("turbo")
+    site = site_packages(door.prefix)
+    for path in [site / "turbo.py", *(site / "turbo-0.1.dist-info").iterdir()]:
+        path.unlink()
+    (site / "turbo-0.1.dist-info").rmdir()
+    door.install("turbo")
+    assert door.versions() == {"turbo": "0.1"}
+    door.python("-c", "import turbo")
+
+
+def test_a_requirement_of_what_pip_placed_is_respected(door: Door, tmp_path: Path) -> None:
+    for name, version, requires in ("shepherd", "1.0", ["herd<3"]), ("herd", "2.0", []):
+        wheel = make_wheel(tmp_path, name, version, requires=requires)
+        pip = [sys.executable, "-m", "pip", "--python", python_of(door.prefix), "install", "-q", "--no-deps"]
+        subprocess.run([*pip, "--no-index", wheel], check=True)
+    message = door.refused("herd==3.0")
+    assert "shepherd" in message
+    assert door.versions()["herd"] == "2.0"
+
+
+def test_packages_survive_another_minor_version_of_python(door: Door, pythons: list[Interpreter]) -> None:
+    if len(pythons) < 2:
+        pytest.fail("the laboratory has one Python only")
+    door.install("moo")
+    door.install(f"python={pythons[1].minor}", "turbo")
+    assert door.versions() == {
+        "moo": "2.0", "herd": "1.5", "milk": "1.1.4", "fridge": "1.2", "turbo": "0.1"
+    }  # fmt: skip
+    assert door.python("-c", "import moo; moo.main()") == "moo 2.0\n"
+
+
+def test_constraints_limit_without_asking(door: Door, tmp_path: Path) -> None:
+    (tmp_path / "limits.txt").write_text("herd<1.5\nunrelated<3\n")
+    (tmp_path / "requirements.txt").write_text("-c limits.txt\nmoo>=2\n")
+    index_message = door.refused("-r", tmp_path / "requirements.txt")
+    assert "herd" in index_message
+    (tmp_path / "limits.txt").write_text("herd<2\nunrelated<3\n")
+    door.install("-r", tmp_path / "requirements.txt")
+    assert door.versions()["herd"] == "1.5"
+
+
+def test_no_password_is_left_behind(door: Door, index: IndexServer) -> None:
+    secret = index.url.replace("://", "://somebody:CANARY@")
+    result = replace(door, index=("-i", secret)).install("moo==1.0", "-vv")
+    assert "CANARY" not in result.stdout + result.stderr
+    for folder in (door.prefix / "conda-meta", door.conda.home.path / ".cache", door.conda.home.pkgs):
+        for path in folder.rglob("*"):
+            assert not path.is_file() or b"CANARY" not in path.read_bytes()
+
+
+def test_conda_offline_counts(door: Door, index: IndexServer) -> None:
+    result = door.install("turbo", check=False, env={"CONDA_OFFLINE": "1"})
+    assert result.returncode == 1
+    assert not index.calls
 
 
 # -- refusals: one clear line, exit status 1, nothing changed ------------------------------------------

@@ -11,6 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from ..errors import PrefixError
 from ..model import CHANNEL, CondaName, InstalledDist, ProjectName
 from . import dists, history, interpreter
@@ -27,6 +30,11 @@ class Prefix:
 
     path: Path
     windows: bool = os.name == "nt"
+
+    def forget(self) -> None:
+        """Read everything anew when asked next: another process has changed the prefix."""
+        for name in [name for name in vars(self) if name not in ("path", "windows")]:
+            del self.__dict__[name]
 
     @cached_property
     def conda_meta(self) -> tuple[Mapping[str, Any], ...]:
@@ -54,6 +62,25 @@ class Prefix:
         """The conda packages that came from an index through the bridge."""
         ours = (record["name"] for record in self.conda_meta if record.get("channel") == CHANNEL)
         return frozenset(map(CondaName, ours))
+
+    @cached_property
+    def broken(self) -> frozenset[CondaName]:
+        """Packages of the bridge whose distribution is gone: something else deleted it."""
+        python = {record["name"] for record in self.conda_meta if record.get("noarch") == "python"}
+        owners = {dist.owner for dist in self.dists}
+        return frozenset(name for name in self.bridged_names if name in python and name not in owners)
+
+    def holding(self, dist: InstalledDist) -> list[Requirement]:
+        """Those requirements of a distribution that hold now, extras apart."""
+        present = {other.project: other.version for other in self.dists}
+
+        def holds(requirement: Requirement) -> bool:
+            version = present.get(ProjectName(canonicalize_name(requirement.name)))
+            optional = requirement.marker is not None and "extra" in str(requirement.marker)
+            met = version is not None and requirement.specifier.contains(version, prereleases=True)
+            return met and not optional
+
+        return [requirement for requirement in dist.requires if holds(requirement)]
 
     @property
     def bridged(self) -> tuple[ProjectName, ...]:

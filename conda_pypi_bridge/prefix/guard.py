@@ -54,6 +54,7 @@ def held(prefix: Prefix, reporter: Reporter) -> Iterator[None]:
     except Timeout:
         reporter.phase("Waiting for another process that changes this environment")
         lock.acquire()
+        prefix.forget()
     try:
         yield
     finally:

@@ -31,7 +31,7 @@ def locate(
     roots = _roots(environ, running)
     folders = (*_envs_dirs(environ), *(root / "envs" for root in roots))
     for place in roots if name == "base" else [folder / name for folder in folders]:
-        if (place / "conda-meta").is_dir():
+        if (place / "conda-meta").is_dir() and not (name == "base" and (place / "pyvenv.cfg").exists()):
             return place
     matches = [path for path in _listed(home) if path.name == name and (path / "conda-meta").is_dir()]
     if len(matches) > 1:

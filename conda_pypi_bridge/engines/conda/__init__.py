@@ -11,9 +11,11 @@ from .engine import (
     Solving,
     as_conda_error,
     asked_to_update_all,
+    context_flags,
     is_offline,
     is_quiet,
     match_specs,
+    root_prefix,
     switch_solver,
     target_prefix,
 )
@@ -24,9 +26,11 @@ __all__ = [
     "Solving",
     "as_conda_error",
     "asked_to_update_all",
+    "context_flags",
     "is_offline",
     "is_quiet",
     "match_specs",
+    "root_prefix",
     "switch_solver",
     "target_prefix",
 ]

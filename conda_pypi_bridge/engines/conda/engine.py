@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from conda import CondaError
-from conda.base.constants import DEFAULT_SOLVER, DepsModifier, UpdateModifier
+from conda.base.constants import DEFAULT_SOLVER, ChannelPriority, DepsModifier, UpdateModifier
 from conda.base.context import context
 from conda.core.package_cache_data import PackageCacheData
 from conda.core.subdir_data import SubdirData
@@ -26,10 +27,12 @@ from conda.exceptions import (
 )
 from conda.models.match_spec import MatchSpec
 from conda.models.records import PackageCacheRecord
+from conda.models.version import VersionSpec
 from filelock import FileLock
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from ...errors import BridgeError, PrefixError, Unsatisfiable
+from ...errors import BridgeError, PrefixError, SpecError, Unsatisfiable
 from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
 from ...names import Names
 from ...prefix import Prefix, held, lock_file, native_markers, set_aside
@@ -107,7 +110,24 @@ def is_quiet() -> bool:
 
 
 def is_offline() -> bool:
+    """Whether conda was told to stay off the network, by an option, a variable or a file."""
     return bool(context.offline)
+
+
+def root_prefix() -> Path:
+    """The conda installation that runs."""
+    return Path(context.root_prefix)
+
+
+def context_flags() -> dict[str, bool]:
+    """conda's settings that are options of ours too, wherever they were set."""
+    return {
+        "dry_run": bool(context.dry_run),
+        "json": bool(context.json),
+        "quiet": bool(context.quiet),
+        "offline": bool(context.offline),
+        "yes": bool(context.always_yes),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +153,12 @@ class Solving:
             subdirs=context.subdirs,
             keywords={"command": "install"},
             tries=[
-                {"update_modifier": update, "deps_modifier": context.deps_modifier}
+                # conda's classic solver explains a conflict at length only where no further try is due
+                {
+                    "update_modifier": update,
+                    "deps_modifier": context.deps_modifier,
+                    "should_retry_solve": True,
+                }
                 for update in (UpdateModifier.FREEZE_INSTALLED, UpdateModifier.UPDATE_SPECS)
             ],
         )
@@ -152,6 +177,16 @@ class Solving:
     def has(self, name: str) -> bool:
         """Whether any channel has a package of that name."""
         return bool(SubdirData.query_all(MatchSpec(name), channels=self.channels, subdirs=self.subdirs))
+
+    def records(self, name: str) -> list[Any]:
+        """What the solver may choose of a name: under strict priority, the first channel's that has it."""
+        if context.channel_priority != ChannelPriority.STRICT:
+            return list(SubdirData.query_all(MatchSpec(name), channels=self.channels, subdirs=self.subdirs))
+        found = (
+            list(SubdirData.query_all(MatchSpec(name), channels=[channel], subdirs=self.subdirs))
+            for channel in self.channels
+        )
+        return next(filter(None, found), [])
 
     def solver(
         self,
@@ -188,6 +223,7 @@ class CondaEngine:
         self._packages: dict[str, PackageRecord] = {}
         self._setup: Any = None
         self._python = Version("0")
+        self._reading = threading.Lock()
 
     # -- the prefix as it is -----------------------------------------------------------------------
 
@@ -197,7 +233,8 @@ class CondaEngine:
 
     @cached_property
     def installed(self) -> Mapping[CondaName, str]:
-        return {CondaName(record["name"]): record["version"] for record in self._prefix.conda_meta}
+        found = {CondaName(record["name"]): record["version"] for record in self._prefix.conda_meta}
+        return {name: version for name, version in found.items() if name not in self._prefix.broken}
 
     @property
     def projects(self) -> Sequence[ProjectName]:
@@ -245,8 +282,8 @@ class CondaEngine:
         return next(record for record in final if record.name == "python")
 
     def on_channels(self, name: CondaName) -> Sequence[str]:
-        solving = self._solving
-        found = SubdirData.query_all(MatchSpec(name), channels=solving.channels, subdirs=solving.subdirs)
+        with self._reading:  # conda's caches are not made for threads
+            found = self._solving.records(name)
         return [record.version for record in found if self._runs(record)]
 
     def _runs(self, record: Any) -> bool:
@@ -254,28 +291,61 @@ class CondaEngine:
         for text in record.depends:
             if text.partition(" ")[0] == "python":
                 wanted = MatchSpec(text).get("version")
-                if wanted is not None and not wanted.match(conda_version(self._python)):
+                if wanted and not VersionSpec(str(wanted)).match(conda_version(self._python)):
                     return False
         return True
 
     def solve(self, problem: Problem) -> Plan:
         overlay, bare = problem.overlay, problem.bare
         self._packages = {package.dist: package for package in overlay}
-        limits = (MatchSpec(text, optional=True) for text in problem.limits)
-        specs = [*map(MatchSpec, problem.requests), *limits]
+        overlay = [package for package in overlay if not self._is_there(package)]
+        specs = [MatchSpec(text) for text in problem.requests]
+        named = {spec.name for spec in specs}
+        limits = [MatchSpec(text) for text in problem.limits]
+        specs += [limit for limit in limits if limit.name in named]
+        if limits and not overlay:
+            raise SpecError(str(limits[0]), "conda takes constraints only where the index has a part in it")
         if bare:
             specs.append(MatchSpec(f"python =={self._python}"))
-        with written(overlay, deps=problem.deps) as channel, self._solved_prefix(bare) as prefix:
+        with (
+            written(overlay, deps=problem.deps, limits=problem.limits) as channel,
+            self._solved_prefix(bare) as prefix,
+        ):
             first = [channel] if overlay else []
             failure: Exception | None = None
+            again = {"force_reinstall": True} if named & self._prefix.broken else {}
             for modifiers in self._solving.modifiers(deps=problem.deps):
                 solver = self._solving.solver(prefix, first=first, specs=specs)
                 try:
-                    return self._take(solver.solve_for_transaction(**modifiers))
+                    plan = self._take(solver.solve_for_transaction(**modifiers, **again))
                 except UNSATISFIABLE as error:
                     failure = failure or error
+                    continue
+                if not bare:
+                    self._spare_pip(plan)
+                return plan
         assert failure is not None
         raise Unsatisfiable(_sentence(failure)) from failure
+
+    def _is_there(self, package: PackageRecord) -> bool:
+        """Whether the very package is installed whole: listed twice, backends would tell of a choice."""
+        dists = {f"{r['name']}-{r['version']}-{r['build']}" for r in self._prefix.conda_meta}
+        return package.dist in dists and package.name not in self._prefix.broken
+
+    def _spare_pip(self, plan: Plan) -> None:
+        """Refuse a plan that breaks what pip placed: conda does not know of its requirements."""
+        coming = {row.name: Version(row.version) for row in plan.link if row.package is not None}
+        replaced = {dist.project for dist in self._replaced(plan)}
+        for dist in self._prefix.dists:
+            if dist.owner is not None or dist.project in replaced:
+                continue
+            for requirement in self._prefix.holding(dist):
+                name = self.names.conda_name(ProjectName(canonicalize_name(requirement.name)))
+                version = coming.get(name)
+                if version is not None and not requirement.specifier.contains(version, prereleases=True):
+                    who = f"{dist.project} {dist.version}, which pip placed here"
+                    hint = f"Ask for {dist.project} too, or: python -m pip uninstall {dist.project}"
+                    raise Unsatisfiable(f"{who}, requires {requirement}, not {name} {version}", hint=hint)
 
     @contextmanager
     def _solved_prefix(self, bare: bool) -> Iterator[Path]:
@@ -297,16 +367,24 @@ class CondaEngine:
     def _take(self, transaction: Any) -> Plan:
         """Keep conda's transaction, with the overlay's records under the bridge's own channel."""
         (setup,) = transaction.prefix_setups.values()
-        linked = [self._ours(record) for record in setup.link_precs]
-        same = {record.dist_str() for record in linked} & {record.dist_str() for record in setup.unlink_precs}
-        kept = setup._replace(
-            link_precs=tuple(record for record in linked if record.dist_str() not in same),
-            unlink_precs=tuple(record for record in setup.unlink_precs if record.dist_str() not in same),
-        )
+        kept = setup._replace(link_precs=tuple(self._ours(record) for record in setup.link_precs))
+        self._refuse_missing(kept.link_precs)
         self._setup = kept
         return Plan(
             link=[self._row(r) for r in kept.link_precs], unlink=[self._row(r) for r in kept.unlink_precs]
         )
+
+    def _refuse_missing(self, linked: Iterable[Any]) -> None:
+        """conda links anew what depends on Python's minor version; nothing could fetch ours again."""
+        for record in linked:
+            dist = f"{record.name}-{record.version}-{record.build}"
+            ours = record.channel.canonical_name == CHANNEL and dist not in self._packages
+            if ours and not any(is_cached(Path(folder), dist) for folder in context.pkgs_dirs):
+                raise PrefixError(
+                    str(self.path),
+                    f"{record.name} {record.version} must be linked anew, and its package is in no cache",
+                    hint=f"Remove {record.name} first, and install it again afterwards.",
+                )
 
     def _ours(self, record: Any) -> Any:
         package = self._packages.get(f"{record.name}-{record.version}-{record.build}")
@@ -348,13 +426,13 @@ class CondaEngine:
             return False
 
     def has(self, record: PackageRecord) -> bool:
-        return any(is_cached(Path(folder), record) for folder in context.pkgs_dirs)
+        return any(is_cached(Path(folder), record.dist) for folder in context.pkgs_dirs)
 
     def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
         cache = PackageCacheData.first_writable()
         place = Path(cache.pkgs_dir) / record.dist
         with FileLock(lock_file(place)):
-            if not is_cached(place.parent, record):
+            if not is_cached(place.parent, record.dist):
                 if place.exists():  # left by something else: conda would take it for the package
                     shutil.rmtree(place)
                 unpack(place)
@@ -392,5 +470,6 @@ def _virtual_packages() -> dict[str, str]:
 
 
 def _sentence(error: Exception) -> str:
-    """What conda's solver found, without its heading."""
-    return str(error).strip()
+    """What conda's solver found: its first words."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:3]) or "conda's solver finds no solution"

@@ -50,22 +50,22 @@ def conda_record(package: PackageRecord) -> Any:
     )
 
 
-def is_cached(folder: Path, record: PackageRecord) -> bool:
+def is_cached(folder: Path, dist: str) -> bool:
     """Whether a package cache holds the package ready-extracted, its record included."""
-    return (folder / record.dist / "info" / "repodata_record.json").is_file()
+    return (folder / dist / "info" / "repodata_record.json").is_file()
 
 
 @contextmanager
-def written(overlay: Sequence[PackageRecord], *, deps: bool) -> Iterator[Channel]:
+def written(overlay: Sequence[PackageRecord], *, deps: bool, limits: Sequence[str] = ()) -> Iterator[Channel]:
     """The overlay as a channel on disk, as every solver backend reads it.
 
     Without `deps` the records depend on nothing for the solve: even a backend that is told to leave
-    dependencies alone wants to find them.
+    dependencies alone wants to find them. `limits` constrain whatever is installed beside the records.
     """
     with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as folder:
         root = Path(folder) / CHANNEL
         for subdir in {*context.subdirs, "noarch"}:
-            entries = {p.fn: _entry(p, deps=deps) for p in overlay if p.subdir == subdir}
+            entries = {p.fn: _entry(p, deps=deps, limits=limits) for p in overlay if p.subdir == subdir}
             document = {
                 "info": {"subdir": subdir},
                 "packages": {},
@@ -81,8 +81,9 @@ def written(overlay: Sequence[PackageRecord], *, deps: bool) -> Iterator[Channel
             _forget(channel)
 
 
-def _entry(package: PackageRecord, *, deps: bool) -> dict[str, Any]:
+def _entry(package: PackageRecord, *, deps: bool, limits: Sequence[str]) -> dict[str, Any]:
     entry = {**package.index_json(), "size": package.size}
+    entry["constrains"] = [*entry["constrains"], *limits]
     return entry if deps else {**entry, "depends": []}
 
 

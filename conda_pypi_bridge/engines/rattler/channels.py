@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import rattler
+from rattler.exceptions import InvalidChannelError
 
 from ...condarc import CondaConfig
+from ...errors import ConfigError
 
 _T = TypeVar("_T")
 
@@ -69,7 +71,17 @@ def is_name(channel: str) -> bool:
 
 
 def channel(name: str, config: CondaConfig) -> rattler.Channel:
-    """A channel by URL, path or name; names as conda's ``custom_channels`` and alias resolve them."""
+    """A channel by URL, path or name; names as conda's ``custom_channels`` and alias resolve them.
+
+    Raises `ConfigError` for what is none.
+    """
+    try:
+        return _channel(name, config)
+    except InvalidChannelError as error:
+        raise ConfigError(f"{name!r} is no channel: {error}") from error
+
+
+def _channel(name: str, config: CondaConfig) -> rattler.Channel:
     if "://" in name:
         return rattler.Channel(name)
     if not is_name(name):

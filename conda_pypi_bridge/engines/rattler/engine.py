@@ -17,7 +17,7 @@ from rattler.exceptions import GatewayError, InstallerError, SolverError
 
 from ... import __version__
 from ...condarc import CondaConfig
-from ...errors import PrefixError, SpecError, Unsatisfiable
+from ...errors import ChannelFailure, PrefixError, SpecError, Unsatisfiable
 from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
 from ...names import Names
 from ...prefix import (
@@ -101,7 +101,8 @@ class RattlerEngine:
 
     @cached_property
     def installed(self) -> Mapping[CondaName, str]:
-        return {CondaName(r.name.normalized): str(r.version) for r in self._state.values()}
+        found = {CondaName(r.name.normalized): str(r.version) for r in self._state.values()}
+        return {name: version for name, version in found.items() if name not in self._prefix.broken}
 
     @property
     def projects(self) -> Sequence[ProjectName]:
@@ -124,9 +125,8 @@ class RattlerEngine:
         }
         if python is not None and python.is_venv:
             state["python"] = read_record(venv_python(python.version, self._subdir))
-        present = {dist.project: dist.version for dist in self._prefix.dists}
         for name, dist in self._pip.items():
-            state[name] = read_record(pip_record(name, dist, present, self.names))
+            state[name] = read_record(pip_record(name, dist, self._prefix.holding(dist), self.names))
         return state
 
     def locked(self, reporter: Reporter) -> AbstractContextManager[None]:
@@ -168,7 +168,11 @@ class RattlerEngine:
         if not self._channels:
             return ()
         query = self._gateway.query(self._channels, self._platforms, [name], recursive=False)
-        found = (record for records in self._loop.run(query) for record in records)
+        try:
+            answer = self._loop.run(query)
+        except GatewayError as error:
+            raise ChannelFailure(_first_lines(str(error), 1)) from error
+        found = (record for records in answer for record in records)
         return [str(record.version) for record in found if self._runs(record)]
 
     def _runs(self, record: rattler.RepoDataRecord) -> bool:
@@ -247,7 +251,7 @@ class RattlerEngine:
         except SolverError as error:
             raise Unsatisfiable(_first_lines(str(error))) from error
         except GatewayError as error:
-            raise Unsatisfiable(f"a channel cannot be read: {_first_lines(str(error))}") from error
+            raise ChannelFailure(_first_lines(str(error), 1)) from error
 
     def solve_removal(self, names: Sequence[CondaName]) -> Plan:
         """Packages, what needs them, and what the bridge brought only for them."""
@@ -274,6 +278,7 @@ class RattlerEngine:
         self._final = list(records)
         final = {record.name.normalized: record for record in records}
         same = {name for name, record in final.items() if same_package(record, state.get(name))}
+        same -= self._prefix.broken
         return Plan(
             link=[self._row(r) for name, r in final.items() if name not in same],
             unlink=[self._row(r) for name, r in state.items() if name not in same],
@@ -337,6 +342,7 @@ class RattlerEngine:
             self.path,
             cache_dir=self._cache,
             installed_packages=installed_records(self.path),
+            reinstall_packages={str(name) for name in self._prefix.broken},
             ignored_packages={r.name.normalized for r in records if r.channel in (PIP, VENV)},
             platform=rattler.Subdir(self._subdir),
             requested_specs=[rattler.MatchSpec(text)._match_spec for text in requested],
@@ -384,4 +390,5 @@ class RattlerEngine:
 
 def _first_lines(text: str, limit: int = 12) -> str:
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return "\n".join([*lines[:limit], *(["..."] if len(lines) > limit else [])])
+    more = ["..."] if len(lines) > limit > 1 else []
+    return "\n".join([*lines[:limit], *more])

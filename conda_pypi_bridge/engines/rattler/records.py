@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import rattler
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -81,7 +82,7 @@ def venv_python(version: Version, subdir: str) -> dict[str, Any]:
 
 
 def pip_record(
-    name: CondaName, dist: InstalledDist, present: Mapping[ProjectName, Version], names: Names
+    name: CondaName, dist: InstalledDist, holding: Iterable[Requirement], names: Names
 ) -> dict[str, Any]:
     """The record that stands for what pip placed, with those of its requirements that hold now."""
     version = conda_version(dist.version)
@@ -90,7 +91,7 @@ def pip_record(
         "version": version,
         "build": f"{PIP}_0",
         "build_number": 0,
-        "depends": sorted(_holding(dist, present, names)),
+        "depends": sorted(_depends(holding, names)),
         "subdir": "noarch",
         "channel": PIP,
         "url": f"{CHANNEL_URL}/noarch/{name}-{version}-{PIP}_0.conda",
@@ -98,14 +99,9 @@ def pip_record(
     }
 
 
-def _holding(dist: InstalledDist, present: Mapping[ProjectName, Version], names: Names) -> Iterator[str]:
-    for requirement in dist.requires:
+def _depends(holding: Iterable[Requirement], names: Names) -> Iterator[str]:
+    for requirement in holding:
         project = ProjectName(canonicalize_name(requirement.name))
-        version = present.get(project)
-        if version is None or not requirement.specifier.contains(version, prereleases=True):
-            continue
-        if requirement.marker is not None and "extra" in str(requirement.marker):
-            continue
         try:
             yield f"{names.conda_name(project)} {conda_spec(requirement.specifier)}".strip()
         except Untranslatable:
