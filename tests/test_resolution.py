@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,12 +57,19 @@ def resolution(failure: str = "", **versions: str) -> Resolution:
         (resolution(a="1", b="1"), resolution(a="1"), "b: ours 1, theirs none"),
         (resolution(failure="no"), resolution(a="1"), "no"),
         (resolution(a="1"), resolution(failure="no"), "no"),
-        (resolution(failure="no"), resolution(failure="neither"), "no"),
     ],
 )
 def test_a_difference_is_told(ours: Resolution, theirs: Resolution, difference: str) -> None:
     comparison = Comparison(case=Case("a", ""), ours=ours, theirs=theirs, metadata=1)
     assert comparison.differences == [difference]
+
+
+def test_what_both_refuse_is_neither_the_same_nor_different() -> None:
+    no = resolution(failure="no")
+    both = Comparison(case=Case("a", ""), ours=no, theirs=no, metadata=0)
+    assert both.refused
+    assert not both.differences
+    assert not replace(both, ours=resolution(a="1")).refused
 
 
 def test_versions_are_compared_and_not_their_spelling() -> None:

@@ -1,7 +1,7 @@
 # ruff: noqa: T201 -- a command: it prints its table
 """``python -m tests.resolution [SPECS...]``: compare every request, or those whose text holds a word given.
 
-The exit status is 1 where ours differs from theirs.
+The exit status is 1 where ours differs from theirs, and where both refuse everything.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ def main() -> int:
     args = _arguments()
     chosen = [case for case in CASES if not args.words or any(word in str(case) for word in args.words)]
     print(_ROW.format("request", "pkgs", "meta", "ours/s", "them/s", "oracle", "result"))
-    different = 0
+    different = refused = 0
     with tempfile.TemporaryDirectory(prefix="resolution-") as folder:
         comparer = Comparer(Path(folder), args.python)
         for case in chosen:
             comparison = comparer.compare(case, args.oracle)
             different += bool(comparison.differences)
+            refused += comparison.refused
             print(_row(comparison, args.oracle or case.oracle), flush=True)
             for difference in comparison.differences:
                 print(f"    {difference}", flush=True)
-    print(f"{len(chosen)} requests, {different} different")
-    return 1 if different or not chosen else 0
+    print(f"{len(chosen)} requests, {different} different, {refused} refused by both")
+    return 1 if different or refused == len(chosen) else 0
 
 
 def _arguments() -> argparse.Namespace:
@@ -46,7 +47,7 @@ def _arguments() -> argparse.Namespace:
 def _row(comparison: Comparison, oracle: str) -> str:
     ours, theirs = comparison.ours, comparison.theirs
     seconds = (f"{resolution.seconds:.2f}" for resolution in (ours, theirs))
-    verdict = "DIFFERENT" if comparison.differences else "same"
+    verdict = "DIFFERENT" if comparison.differences else "refused" if comparison.refused else "same"
     return _ROW.format(str(comparison.case), len(ours.chosen), comparison.metadata, *seconds, oracle, verdict)
 
 

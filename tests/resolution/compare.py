@@ -51,8 +51,15 @@ class Comparison:
     metadata: int
 
     @property
+    def refused(self) -> bool:
+        """Whether both refused the request: an old pin has no wheels for a newer Python."""
+        return bool(self.ours.failure and self.theirs.failure)
+
+    @property
     def differences(self) -> list[str]:
-        """What was not chosen alike, one sentence each; empty where all was."""
+        """What was not chosen alike, one sentence each; empty where all was, or both refused."""
+        if self.refused:
+            return []
         if failure := self.ours.failure or self.theirs.failure:
             return [failure]
         ours, theirs = self.ours.chosen, self.theirs.chosen
