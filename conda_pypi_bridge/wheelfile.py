@@ -22,7 +22,7 @@ from packaging.version import InvalidVersion, Version
 from .errors import WheelRefused
 from .model import Wheel
 from .strictzip import CHUNK
-from .wheelreader import DATA, SCRIPTS, WheelFile, is_data
+from .wheelreader import DATA, SCRIPTS, SITE_PACKAGES, WheelFile, is_data
 
 #: No wheel may unpack to more bytes than `MAX_TOTAL`, nor to more than `MAX_RATIO` times its own size
 #: once it passes `RATIO_FREE` bytes (small files of zeros compress a thousandfold, harmlessly).
@@ -40,17 +40,23 @@ _STRONG = frozenset(["sha256", "sha384", "sha512"])
 _INVISIBLE = frozenset(["Cc", "Cf", "Cs", "Zl", "Zp"])  # Unicode categories: control, format, line ends
 
 # Places relative to a prefix. Any case: they are the same files on macOS and Windows.
+_COMMANDS = r"((library/([\w-]+/)?)?(bin|scripts)/)"  # the folders that conda puts on PATH
 _CONDA_FILES = re.compile(
-    r"(info|conda-meta|pkgs|envs|site-packages|python-scripts|condabin|\.?condarc(\.d)?)(/|$)"
-    r"|etc/profile\.d/conda\.",
+    r"(info|conda-meta|pkgs|envs|site-packages|python-scripts|(shell/)?condabin)(/|$)"
+    r"|\.?(condarc(\.d)?|mambarc)(/|$)"
+    r"|etc/(profile\.d|fish/conf\.d)/(conda|mamba|micromamba)\.",
     re.IGNORECASE,
 )
 _INTERPRETER_FILES = re.compile(
-    r"((bin|scripts)/)?pythonw?[\d.]*t?(-config)?(\.exe|\.dll)?$"
-    r"|(bin|scripts)/(conda|activate|deactivate)(-script\.py|\.\w+)?$"
-    r"|lib/python\d|pyvenv\.cfg$",
+    rf"{_COMMANDS}?pythonw?[\d.]*t?(-config)?(\.exe|\.dll)?$"
+    rf"|{_COMMANDS}(conda|conda-env|mamba|micromamba|activate|deactivate)(-script\.py|\.\w+)?$"
+    r"|scripts/(conda|activate|deactivate)"
+    rf"|{_COMMANDS}?pyvenv\.cfg$"
+    r"|[^/]+\.dll$|python[^/]*\._pth$|pip\.(conf|ini)$",
     re.IGNORECASE,
 )
+_LIBRARY = re.compile(r"lib/(lib)?python\d|dlls/", re.IGNORECASE)
+_LIBRARY_ON_WINDOWS = re.compile(r"lib/|dlls/", re.IGNORECASE)
 _LINK_SCRIPTS = re.compile(r"(bin|scripts)/\..*(pre|post)-(un)?link\.(sh|bat)$", re.IGNORECASE)
 _HOOKS = re.compile(r"etc/conda/((de)?activate|env_vars)\.d/|menu/", re.IGNORECASE)
 
@@ -120,6 +126,19 @@ def complete_dist_info(wheel: WheelFile) -> Iterator[Complaint]:
     for name in ("METADATA", "WHEEL", "RECORD"):
         if f"{wheel.dist_info}/{name}" not in wheel.files:
             yield Complaint("the file is missing", f"{wheel.dist_info}/{name}")
+
+
+def one_dist_info(wheel: WheelFile) -> Iterator[Complaint]:
+    """Each such folder in site-packages is a project to importlib.metadata, however it gets there.
+
+    PEP 427 has one, at the archive's root; from ``.data`` another could be added, or its METADATA
+    replaced after the checks.
+    """
+    for member in wheel.members:
+        top = member.path.partition("/")[0].lower()
+        own = member.entry.name.startswith(f"{wheel.dist_info}/")
+        if member.root == SITE_PACKAGES and top.endswith((".dist-info", ".egg-info")) and not own:
+            yield Complaint("only the wheel's own .dist-info may describe a project", member.entry.name)
 
 
 def record_hashes(wheel: WheelFile) -> Iterator[Complaint]:
@@ -198,18 +217,26 @@ def entry_point_names(wheel: WheelFile) -> Iterator[Complaint]:
 
 
 def distinct_places(wheel: WheelFile) -> Iterator[Complaint]:
-    """Names that differ by case or Unicode form are one file on macOS and Windows."""
-    owners: dict[str, str] = {f"bin/{name}": SCRIPTS for name in wheel.entry_points}
+    """Of two members for one place, it depends on the installer which one stays.
+
+    A script that an entry point replaces is no such case: pip installs the generated one alone.
+    Names that differ by case or Unicode form are one file on macOS and Windows.
+    """
+    generated = {f"bin/{name}" for name in wheel.entry_points}
+    places = dict.fromkeys(sorted(generated))
+    seen: set[str] = set()
     for member in wheel.members:
-        if owners.setdefault(member.place, member.root) != member.root:
-            yield Complaint("two members would be installed to one place", member.entry.name)
-    folders = _folders(owners)
+        if member.place in seen or (member.place in generated and member.root != SCRIPTS):
+            yield Complaint("another member would be installed to the same place", member.entry.name)
+        seen.add(member.place)
+        places[member.place] = None
+    folders = _folders(places)
     spellings: dict[str, str] = {}
-    for path in [*owners, *folders]:
+    for path in [*places, *folders]:
         key = normalize("NFC", normalize("NFD", path).casefold())
         if spellings.setdefault(key, path) != path:
             yield Complaint(f"is {spellings[key]!r} where case or Unicode form does not count", path)
-    for path in sorted(folders & set(owners)):
+    for path in sorted(folders & set(places)):
         yield Complaint("both a file and a folder", path)
 
 
@@ -219,8 +246,23 @@ def no_conda_files(wheel: WheelFile) -> Iterator[Complaint]:
 
 
 def no_interpreter_files(wheel: WheelFile) -> Iterator[Complaint]:
-    """The interpreter, conda and the activation scripts decide what every other command does."""
-    return _forbidden(wheel, _INTERPRETER_FILES, "the file would replace a part of Python or conda")
+    """The interpreter, conda, pip's settings and the activation scripts decide what all else does.
+
+    Windows looks for every DLL next to ``python.exe`` first, which is the prefix itself.
+    """
+    return _forbidden(wheel, _INTERPRETER_FILES, "the file would change what Python, pip or conda do")
+
+
+def no_standard_library(wheel: WheelFile) -> Iterator[Complaint]:
+    """Modules there come before those of site-packages, which lies below it.
+
+    On Windows this is all of ``Lib``; elsewhere ``lib`` is for other libraries too, and those are kept.
+    A wheel for any platform may be installed on Windows.
+    """
+    platforms = {tag.platform for tag in wheel.expected.tags}
+    on_windows = any(platform == "any" or platform.startswith("win") for platform in platforms)
+    pattern = _LIBRARY_ON_WINDOWS if on_windows else _LIBRARY
+    return _forbidden(wheel, pattern, "the folder belongs to Python's own library")
 
 
 def no_link_scripts(wheel: WheelFile) -> Iterator[Complaint]:
@@ -241,6 +283,7 @@ RULES: tuple[Rule, ...] = (
     regular_files,
     unique_names,
     complete_dist_info,
+    one_dist_info,
     record_hashes,
     record_complete,
     record_true,
@@ -253,6 +296,7 @@ RULES: tuple[Rule, ...] = (
     distinct_places,
     no_conda_files,
     no_interpreter_files,
+    no_standard_library,
     no_link_scripts,
 )
 

@@ -404,6 +404,9 @@ def _collisions() -> Iterator[Hostile]:
         ("schemes", ["{data}/purelib/DEMO.py"]),
         ("script-and-data", ["{data}/scripts/tool", "{data}/data/bin/tool"]),
         ("scripts-by-case", ["{data}/scripts/tool", "{data}/scripts/Tool"]),
+        ("root-and-purelib", ["{data}/purelib/demo.py"]),
+        ("root-and-platlib", ["{data}/platlib/demo.py"]),
+        ("purelib-and-platlib", ["{data}/purelib/pkg/a.py", "{data}/platlib/pkg/a.py"]),
     ):
         yield Hostile(id=f"collision-{id}", rule="distinct-places", content=with_files(*names))
     both = with_files("{data}/scripts/Tool", entry_points={"tool": "demo:main"})
@@ -425,6 +428,20 @@ def _dist_info() -> Iterator[Hostile]:
     )
     by_case = with_files("evil-1.0.DIST-INFO/METADATA")
     yield Hostile(id="two-dist-infos-by-case", rule="one-dist-info", content=by_case)
+    for id, name in (
+        ("squatting", "{data}/purelib/numpy-9.9.dist-info/METADATA"),
+        ("squatting-platlib", "{data}/platlib/numpy-9.9.dist-info/METADATA"),
+        ("squatting-by-case", "{data}/purelib/numpy-9.9.Dist-Info/METADATA"),
+        ("squatting-file", "{data}/purelib/numpy-9.9.dist-info"),
+        ("replaced-metadata", "{data}/purelib/{info}/METADATA"),
+        ("replaced-metadata-platlib", "{data}/platlib/{info}/METADATA"),
+        ("replaced-record", "{data}/purelib/{info}/RECORD"),
+        ("added-to", "{data}/purelib/{info}/direct_url.json"),
+        ("egg-info", "numpy-9.9.egg-info/PKG-INFO"),
+        ("egg-info-file", "numpy-9.9.egg-info"),
+        ("egg-info-by-case", "{data}/platlib/numpy-9.9.EGG-INFO/PKG-INFO"),
+    ):
+        yield Hostile(id=f"dist-info-{id}", rule="one-dist-info", content=with_files(name))
     other = wheel_bytes("evil", "1.0")[1]
     yield Hostile(id="dist-info-of-other-project", rule="folder-names", content=other)
     other = wheel_bytes("demo", "2.0")[1]
@@ -539,7 +556,8 @@ def _entry_points() -> Iterator[Hostile]:
         yield Hostile(
             id=f"entry-point-{id}", rule="entry-point-names", content=demo(entry_points=text), late=False
         )
-    for name in ("python", "python3.11", "Python3", "conda", "activate", "deactivate"):
+    tools = "python python3.11 Python3 conda conda-env mamba Micromamba activate deactivate"
+    for name in tools.split():
         content = demo(entry_points={name: "demo:main"})
         yield Hostile(id=f"entry-point-{name}", rule="no-interpreter-files", content=content)
 
@@ -549,13 +567,27 @@ def _places() -> Iterator[Hostile]:
         (
             "no-conda-files",
             "info/index.json conda-meta/demo.json Conda-Meta/history pkgs/x envs/x site-packages/x "
-            "python-scripts/x condabin/conda .condarc condarc.d/x.yml etc/profile.d/conda.sh INFO/paths.json",
+            "python-scripts/x condabin/conda .condarc condarc.d/x.yml etc/profile.d/conda.sh INFO/paths.json "
+            "condarc Condarc.d/y.yaml .condarc.d/x.yml .mambarc shell/condabin/conda-hook.ps1 "
+            "Shell/CondaBin/Conda.psm1 etc/profile.d/Conda.csh etc/profile.d/mamba.sh "
+            "etc/fish/conf.d/conda.fish ETC/fish/conf.d/micromamba.fish",
         ),
         (
             "no-interpreter-files",
             "bin/python bin/python3 bin/python3.11 bin/python3.13t bin/Python bin/python3-config bin/conda "
             "bin/activate bin/deactivate Scripts/activate.bat Scripts/conda.exe python.exe pythonw.exe "
-            "python311.dll pyvenv.cfg lib/python3.11/os.py Lib/Python3.11/site-packages/x.py",
+            "python311.dll pyvenv.cfg bin/pyvenv.cfg PyVenv.cfg pip.conf pip.ini PIP.INI bin/conda-env "
+            "bin/mamba bin/micromamba bin/Activate.ps1 Scripts/conda-env-script.py "
+            "scripts/Conda-anything.exe Scripts/activate-anything.ps1 Library/bin/conda.bat "
+            "Library/usr/bin/python.exe PYTHON3.DLL python312_d.dll vcruntime140.dll VCRUNTIME140_1.dll "
+            "python312._pth",
+        ),
+        (
+            "no-standard-library",
+            "lib/python3.11/os.py Lib/Python3.11/site-packages/x.py lib/python312.zip "
+            "lib/libpython3.12.so.1.0 lib/libpython3.12.dylib LIB/libPython3.so Lib/os.py "
+            "lib/encodings/__init__.py Lib/site-packages/numpy-9.9.dist-info/METADATA DLLs/_ssl.pyd "
+            "dlls/sqlite3.dll",
         ),
         (
             "no-link-scripts",
@@ -571,8 +603,19 @@ def _places() -> Iterator[Hostile]:
         for name in names.split():
             yield Hostile(id=f"data-{name}", rule=rule, content=with_files(f"{{data}}/data/{name}"))
     for rule, names in (
-        ("no-interpreter-files", "python python3.12 activate conda pythonw.exe activate.bat"),
+        (
+            "no-interpreter-files",
+            "python python3.12 activate conda pythonw.exe activate.bat conda-env mamba "
+            "micromamba.exe pyvenv.cfg",
+        ),
         ("no-link-scripts", ".demo-post-link.sh .demo-pre-unlink.bat"),
     ):
         for name in names.split():
             yield Hostile(id=f"script-{name}", rule=rule, content=with_files(f"{{data}}/scripts/{name}"))
+    for name in ("lib/python3.12/os.py", "Lib/Python3.12/site.py", "lib/libpython3.12.so", "DLLs/_ssl.pyd"):
+        for tags in ("py3-none-manylinux_2_17_x86_64", "py3-none-macosx_11_0_arm64", "py3-none-win_amd64"):
+            filename, content = wheel_bytes("demo", "1.0", tags=tags, files={f"{{data}}/data/{name}": ""})
+            id = f"data-{name}-{tags}"
+            yield Hostile(id=id, rule="no-standard-library", content=content, filename=filename)
+    filename, content = wheel_bytes("demo", "1.0", tags="py3-none-win32", files={"{data}/data/Lib/os.py": ""})
+    yield Hostile(id="data-Lib-os-win32", rule="no-standard-library", content=content, filename=filename)

@@ -187,10 +187,10 @@ def test_dist_info_is_the_wheels_except_what_the_installer_owns(tmp_path: Path) 
 
 def test_record_paths_are_those_of_the_platform(tmp_path: Path) -> None:
     """PEP 376: relative to site-packages; on Windows an entry point is a launcher and its script."""
-    files = {"demo.py": "", "{data}/scripts/tool": "", "{data}/data/lib/d": "", "{data}/headers/d.h": ""}
+    files = {"demo.py": "", "{data}/scripts/tool": "", "{data}/data/share/d": "", "{data}/headers/d.h": ""}
     content = demo(files=files, entry_points={"run": "demo:main"})
     unix = set(rows(unpacked(tmp_path / "unix", content, subdir="linux-64")))
-    assert {"demo.py", "../../../bin/tool", "../../../bin/run", "../../d"} < unix
+    assert {"demo.py", "../../../bin/tool", "../../../bin/run", "../../../share/d"} < unix
     assert "../../../include/python3.12/demo/d.h" in unix
     windows = set(rows(unpacked(tmp_path / "windows", content, subdir="win-64")))
     assert {"demo.py", "../../Scripts/tool", "../../Scripts/run.exe", "../../Scripts/run-script.py"} < windows

@@ -135,10 +135,54 @@ def test_names_that_are_only_unusual_are_kept(tmp_path: Path) -> None:
     assert {f"site-packages/{name}" for name in names} < set(contents)
 
 
-def test_same_path_in_root_and_purelib_is_last_write_wins(tmp_path: Path) -> None:
-    """pip installs the root first, then ``.data``; both name one file of site-packages."""
-    contents, _, _ = opened(tmp_path, demo(files={"{data}/purelib/demo.py": "2", "demo.py": "1"}))
-    assert contents["site-packages/demo.py"] == b"2"
+@pytest.mark.parametrize("scheme", ["purelib", "platlib"])
+def test_replaced_metadata_is_refused_even_where_it_is_the_same(scheme: str, tmp_path: Path) -> None:
+    (metadata,) = (part.content for part in parts_of(demo()) if part.name.endswith(b"METADATA"))
+    with pytest.raises(WheelRefused, match="one-dist-info"):
+        opened(tmp_path, demo(files={f"{{data}}/{scheme}/{{info}}/METADATA": metadata}))
+
+
+def test_dist_info_folders_deeper_than_site_packages_are_kept(tmp_path: Path) -> None:
+    """importlib.metadata does not look there; setuptools vendors its dependencies so."""
+    names = ["demo/_vendor/other-1.0.dist-info/METADATA", "{data}/purelib/demo/tests/x.egg-info/PKG-INFO"]
+    contents, _, _ = opened(tmp_path, with_files(*names))
+    assert "site-packages/demo/_vendor/other-1.0.dist-info/METADATA" in contents
+    assert "site-packages/demo/tests/x.egg-info/PKG-INFO" in contents
+
+
+def test_script_that_an_entry_point_replaces_is_no_collision(tmp_path: Path) -> None:
+    both = with_files("{data}/scripts/tool", entry_points={"tool": "demo:main"})
+    _, entry_points, _ = opened(tmp_path, both)
+    assert entry_points == {"tool": "demo:main"}
+
+
+@pytest.mark.parametrize("tags", ["py3-none-manylinux_2_17_x86_64", "py3-none-macosx_11_0_arm64"])
+def test_libraries_below_lib_are_kept_where_it_is_not_the_standard_library(tags: str, tmp_path: Path) -> None:
+    """As of mkl and tbb; on Windows theirs go to ``Library``."""
+    names = ["lib/libdemo.so.1", "lib/pkgconfig/demo.pc", "lib/cmake/demo/Demo.cmake"]
+    filename, content = wheel_bytes(
+        "demo", "1.0", tags=tags, files={f"{{data}}/data/{name}": name for name in names}
+    )
+    contents, _, _ = opened(tmp_path, content, filename)
+    assert set(names) < set(contents)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "etc/profile.d/demo.sh",
+        "etc/fish/conf.d/demo.fish",
+        "etc/jupyter/jupyter_config.d/demo.json",
+        "share/demo/pip.conf",
+        "share/vcruntime140.dll",
+        "Library/bin/demo.dll",
+        "bin/conda-lock",
+        "libexec/os.py",
+    ],
+)
+def test_data_near_the_forbidden_places_is_kept(name: str, tmp_path: Path) -> None:
+    contents, _, _ = opened(tmp_path, with_files(f"{{data}}/data/{name}"))
+    assert name in contents
 
 
 def test_signatures_need_no_row_in_record(tmp_path: Path) -> None:
