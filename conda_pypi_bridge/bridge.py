@@ -35,7 +35,6 @@ class Outcome:
     dry_run: bool = False
     message: str = ""
     fetched: Sequence[Row] = ()
-    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +60,7 @@ def install(
             return Outcome(prefix=engine.path, dry_run=options.dry_run, message=ALREADY)
         resolver = Resolver(target=target, engine=engine, index=index, options=options, reporter=reporter)
         closure, plan = resolver.resolve(requests)
+        plan = reasoned(closure, plan)
         for sentence in _notes(closure, plan):
             reporter.warn(sentence)
         if plan.empty:
@@ -70,7 +70,6 @@ def install(
             plan=plan,
             dry_run=options.dry_run,
             fetched=[row for row in plan.link if row.package is not None and not engine.has(row.package)],
-            reasons=reasons(closure, plan),
         )
         return _carry_out(outcome, target, engine, index, options, reporter)
 
@@ -178,21 +177,24 @@ def _installed_name(text: str, engine: Engine) -> CondaName:
     raise SpecError(text, "it is not installed here", hint=f"See what is: conda list -p {engine.path}")
 
 
-def reasons(closure: Closure, plan: Plan) -> dict[str, str]:
-    """Why each package of the index is there: who required it, or that it was asked for."""
-    why: dict[str, str] = {}
+def reasoned(closure: Closure, plan: Plan) -> Plan:
+    """The plan with why each package comes: it was asked for, or who requires it."""
     chosen = {row.package.project: row.package.version for row in plan.link if row.package is not None}
-    for row in plan.link:
-        if row.package is None:
-            continue
-        users = (edge.required_by for edge in closure.edges.get(row.package.project, ()))
-        needed = [user for user in users if not user or _is_chosen(user, chosen)]
-        why[row.name] = "requested" if "" in needed else f"required by {needed[0]}" if needed else ""
-    return why
+    return replace(plan, link=[replace(row, why=_why(row, closure, chosen)) for row in plan.link])
+
+
+def _why(row: Row, closure: Closure, chosen: Mapping[ProjectName, str]) -> str:
+    project = (
+        row.package.project if row.package is not None else closure.names.project_of(CondaName(row.name))
+    )
+    users = [edge.required_by for edge in closure.edges.get(project, ())] if project else []
+    needed = [user for user in users if not user or _is_chosen(user, chosen)]
+    return "requested" if "" in needed else f"required by {needed[0]}" if needed else ""
 
 
 def _notes(closure: Closure, plan: Plan) -> Iterator[str]:
-    """What there is to say of the chosen wheels."""
+    """What there is to say of the requests and of the chosen wheels."""
+    yield from closure.remarks
     for row in plan.link:
         if row.package is not None and row.package.wheel is not None:
             yield from closure.notes.get((row.package.project, row.package.wheel.version), ())
@@ -203,4 +205,4 @@ def _is_chosen(user: str, chosen: Mapping[ProjectName, str]) -> bool:
     return chosen.get(ProjectName(project)) == version.partition(" ")[0]
 
 
-__all__ = ["ALREADY", "Built", "Options", "Outcome", "build", "install", "reasons", "remove", "requests_of"]
+__all__ = ["ALREADY", "Built", "Options", "Outcome", "build", "install", "reasoned", "remove", "requests_of"]

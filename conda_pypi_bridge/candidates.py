@@ -123,7 +123,7 @@ class Shelf:
     def _hint(self) -> str:
         if not self._page.wheels and self._page.sdists:
             return "Building from source is not supported: look for a channel that has it."
-        return "Ask for another version, or use an environment with another Python."
+        return "Ask for another version; other Pythons and platforms may have others."
 
 
 def _tags(wheels: Sequence[Wheel], shown: int = 4) -> str:

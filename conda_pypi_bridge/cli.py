@@ -244,6 +244,8 @@ def run(args: argparse.Namespace, opened: Open) -> int:
     except BridgeError as error:
         return _fail(args, error)
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # below the ^C
         return _fail(args, BridgeError("interrupted; nothing was changed"), status=130)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -320,7 +322,7 @@ def _told(outcome: Outcome) -> Told:
     return Told(
         document=outcome_document(outcome),
         text=lambda seconds: summary(outcome, seconds),
-        needed=outcome.plan.empty,
+        needed=outcome.plan.empty or outcome.dry_run,
     )
 
 

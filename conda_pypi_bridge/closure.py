@@ -96,6 +96,10 @@ class Closure:
     problems: dict[ProjectName, BridgeError] = field(default_factory=dict)
     #: Projects whose versions come from the index; everything else is left to channels.
     overlaid: set[ProjectName] = field(default_factory=set)
+    #: Sentences on what the user asked for, whatever is chosen.
+    remarks: dict[str, None] = field(default_factory=dict)
+    #: Extras that a listed version of a project has.
+    extras: dict[ProjectName, set[str]] = field(default_factory=dict)
     #: The versions in the overlay.
     listed: dict[ProjectName, set[Version]] = field(default_factory=dict)
     #: What each candidate requires.
@@ -239,7 +243,9 @@ class Closure:
             return
         assert isinstance(metadata, CoreMetadata)
         candidate = Candidate(wheel=wheel, metadata=metadata)
-        self._note(wheel, *metadata.warnings, *_unknown_extras(extras, candidate))
+        self._note(wheel, *metadata.warnings)
+        self.extras.setdefault(wheel.project, set()).update(metadata.extras)
+        self.remarks.update(dict.fromkeys(_unknown_extras(extras, candidate)))
         try:
             made = [self._record(candidate, "")] if base else []
             made += [self._record(candidate, extra) for extra in sorted(extras)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 from .bridge import Built, Outcome
@@ -55,11 +56,11 @@ class Terminal:
         self.close()
         print(f"warning: {plain(text)}", file=self._stream)
 
-    def confirm(self, plan: Plan) -> bool:
+    def confirm(self, plan: Plan, prefix: Path) -> bool:
         self.close()
         if not self._ask:
             return True
-        print(table(plan), file=sys.stdout, flush=True)
+        print(f"{table(plan)}\n\nEnvironment: {prefix}", file=sys.stdout, flush=True)
         try:
             answer = input("Proceed ([y]/n)? ")
         except EOFError:
@@ -82,7 +83,7 @@ def summary(outcome: Outcome, seconds: float) -> str:
     """The last words of an install or a removal."""
     if outcome.plan.empty:
         return outcome.message
-    parts = [table(outcome.plan, outcome.reasons), ""]
+    parts = [table(outcome.plan), ""]
     linked, unlinked = outcome.plan.link, outcome.plan.unlink
     names = {row.name for row in linked}
     from_index = sum(row.origin == "pypi" for row in linked)
@@ -108,7 +109,7 @@ def built_summary(built: Sequence[Built], seconds: float) -> str:
     return f"{_columns(rows)}\n\nDone in {seconds:.1f} s: {_count(len(built), 'package')} built."
 
 
-def table(plan: Plan, reasons: dict[str, str] | Any = None) -> str:
+def table(plan: Plan) -> str:
     """Every package of a plan, with what it replaces and where it comes from."""
     old = {row.name: row for row in plan.unlink}
     new = {row.name for row in plan.link}
@@ -117,8 +118,8 @@ def table(plan: Plan, reasons: dict[str, str] | Any = None) -> str:
         before = old.get(row.name)
         changed = before is not None and before.version != row.version
         version = f"{before.version} -> {row.version}" if before and changed else row.version
-        rows.append((row.name, version, _origin(row), (reasons or {}).get(row.name, "")))
-    rows += [(row.name, f"{row.version} -> none", _origin(row), "removed") for row in _removed(plan, new)]
+        rows.append((row.name, version, _origin(row), row.why))
+    rows += [(row.name, f"{row.version} (removed)", _origin(row), row.why) for row in _removed(plan, new)]
     return _columns(rows)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .bridge import reasons, requests_of
+from .bridge import reasoned, requests_of
 from .display import Terminal
 from .engines.conda import (
     UNSATISFIABLE,
@@ -110,7 +110,7 @@ class FallbackSolver:
             missing = [package for package in packages if not engine.has(package)]
             make(missing, target, engine.stage, index, options, reporter)
 
-        return engine.transaction(plan, build, _note(plan, reasons(closure, plan)))
+        return engine.transaction(plan, build, _note(reasoned(closure, plan)))
 
     def _python_specs(self, engine: CondaEngine, texts: Sequence[str]) -> list[str]:
         """What decides about Python: nothing where it is installed and not asked for."""
@@ -136,12 +136,12 @@ class FallbackSolver:
         return frozenset()
 
 
-def _note(plan: Plan, why: Mapping[str, str]) -> str:
+def _note(plan: Plan) -> str:
     """Which packages come from the index, since when they are there, and why they are needed."""
     lines = []
     for row in sorted(plan.link, key=lambda row: row.name):
         if row.package is not None and row.package.wheel is not None:
             uploaded = row.package.wheel.upload_time
             since = f", uploaded {uploaded:%Y-%m-%d}" if uploaded else ""
-            lines.append(f"  {row.name} {row.version}: {why.get(row.name, '')}{since}")
+            lines.append(f"  {row.name} {row.version}: {row.why}{since}")
     return "\n".join(["From PyPI, because no channel has them:", "", *lines, ""]) if lines else ""

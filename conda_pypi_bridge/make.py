@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from . import translate
 from .build import unpack, unpack_meta
-from .errors import SpecError
+from .errors import Cancelled, SpecError
 from .index import Index
 from .localindex import file_sha256
 from .model import CHANNEL, Candidate, PackageRecord, ProjectName, Target, Wheel
@@ -43,15 +44,20 @@ def make(
     reporter.phase("Downloading and building")
     reporter.expect(len(records), sum(wheel.size or 0 for wheel in remote))
 
+    stopped = threading.Event()
+
+    def progress(size: int) -> None:
+        if stopped.is_set():
+            raise Cancelled
+        reporter.advance(size=size)
+
     def one(record: PackageRecord, folder: Path) -> None:
         if record.wheel is None:
             stage(record, lambda place: unpack_meta(record, place))
         elif record in local:
             stage(record, lambda place: unpacked(local[record], record, place))
         else:
-            path = index.download(
-                record.wheel, folder / record.wheel.filename, lambda size: reporter.advance(size=size)
-            )
+            path = index.download(record.wheel, folder / record.wheel.filename, progress)
             stage(record, lambda place: unpacked(path, record, place))
             path.unlink()
         reporter.advance(files=1)
@@ -66,6 +72,7 @@ def make(
             for job in jobs:
                 job.result()
         except BaseException:
+            stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

@@ -234,7 +234,7 @@ class Row:
     """One package of a transaction, as the report shows it.
 
     `channel` is the short name that ``conda list`` shows. `size` is in bytes, 0 where nothing is
-    known. `package` is ours, None for a package of a channel.
+    known. `package` is ours, None for a package of a channel. `why` says why it comes or goes.
     """
 
     name: str
@@ -246,6 +246,7 @@ class Row:
     subdir: str
     size: int = 0
     package: PackageRecord | None = None
+    why: str = ""
 
     @property
     def origin(self) -> str:

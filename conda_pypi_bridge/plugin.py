@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from conda.base.constants import SEARCH_PATH
 from conda.base.context import context
 from conda.common.configuration import PrimitiveParameter
 from conda.plugins import hookimpl
 from conda.plugins.types import CondaPreCommand, CondaSetting, CondaSolver, CondaSubcommand
+
+#: Commands that may choose packages, and those that read which channel a package is of.
+_SOLVING = {"install", "create", "update", "upgrade", "env_create", "env_update"}
+_READING = {
+    *("list", "export", "env_export", "remove", "uninstall", "env_remove", "search", "info", "config"),
+    *("compare", "clean", "rename", "doctor", "pypi-install", "pypi-bridge"),
+}
 
 
 def _configure_install(parser: ArgumentParser) -> None:
@@ -53,11 +62,14 @@ def _solver(*args: Any, **keywords: Any) -> Any:
     return FallbackSolver(*args, **keywords)
 
 
-def _switch(command: str) -> None:
-    if context.plugins.pypi_bridge_enabled:
-        from .engines.conda import switch_solver
+def _prepare(command: str) -> None:
+    """Let the channel's name lead nowhere, and put our solver in place where the setting says so."""
+    if command in _SOLVING and context.plugins.pypi_bridge_enabled:
+        from .engines.conda import remember_solver
 
-        switch_solver()
+        remember_solver()
+    ours = str(Path(__file__).with_name("data") / "condarc.yml")
+    context.__init__(search_path=(ours, *SEARCH_PATH), argparse_args=context._argparse_args)
 
 
 @hookimpl  # type: ignore[untyped-decorator]
@@ -68,12 +80,8 @@ def conda_solvers() -> Iterator[CondaSolver]:
 
 @hookimpl  # type: ignore[untyped-decorator]
 def conda_pre_commands() -> Iterator[CondaPreCommand]:
-    """Puts that solver in place where the setting says so: a ``solver:`` of ours would outlive us."""
-    yield CondaPreCommand(
-        name="pypi-bridge",
-        action=_switch,
-        run_for={"install", "create", "update", "upgrade", "env_create", "env_update"},
-    )
+    """Configuration of ours, for the length of a command: nothing of it outlives the plugin."""
+    yield CondaPreCommand(name="pypi-bridge", action=_prepare, run_for=_SOLVING | _READING)
 
 
 @hookimpl  # type: ignore[untyped-decorator]

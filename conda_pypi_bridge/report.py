@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from .model import Plan
@@ -22,8 +23,8 @@ class Reporter(Protocol):
     def warn(self, text: str) -> None:
         """A sentence that the user should read."""
 
-    def confirm(self, plan: Plan) -> bool:
-        """Show what is going to happen; whether the user agrees."""
+    def confirm(self, plan: Plan, prefix: Path) -> bool:
+        """Show what is going to happen to the prefix; whether the user agrees."""
         ...
 
 
@@ -38,5 +39,5 @@ class Silent:
 
     def warn(self, text: str) -> None: ...
 
-    def confirm(self, plan: Plan) -> bool:
+    def confirm(self, plan: Plan, prefix: Path) -> bool:
         return True

@@ -232,7 +232,9 @@ def _specs(requests: Sequence[Request], closure: Closure) -> list[str]:
             texts.append(str(request.spec))
             continue
         texts.append(f"{name} {conda_spec(requirement.specifier)}".strip())
-        extras = sorted(canonicalize_name(extra) for extra in requirement.extras)
+        extras = sorted(
+            {canonicalize_name(e) for e in requirement.extras} & closure.extras.get(request.project, set())
+        )
         texts += [translate.extra_name(request.project, extra) for extra in extras]
     return texts
 

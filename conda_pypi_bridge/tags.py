@@ -192,7 +192,7 @@ def best_wheel(wheels: Iterable[Wheel], target: Target) -> Wheel | None:
     Not yanked before yanked (PEP 592), then the better tag, then the higher build tag (PEP 427).
     """
     ranks = target.ranks
-    fitting = [wheel for wheel in wheels if not wheel.tags.isdisjoint(ranks.keys())]
+    fitting = [wheel for wheel in wheels if not ranks.keys().isdisjoint(wheel.tags)]
     if not fitting:
         return None
 

@@ -87,6 +87,12 @@ def test_conda_list_names_the_channel_and_no_path(door: Door) -> None:
     assert record["url"].startswith("https://pypi-bridge.invalid/noarch/moo-1.0-")
 
 
+def test_the_channels_name_leads_nowhere(door: Door) -> None:
+    door.install("moo==1.0")
+    row = door.conda.packages(door.prefix)["moo"]
+    assert (row["channel"], row["base_url"]) == ("pypi-bridge", "https://pypi-bridge.invalid/pypi-bridge")
+
+
 def test_conda_remove_removes_it_and_nothing_else(door: Door) -> None:
     before = snapshot(door.prefix, ignore=["conda-meta", "__pycache__"])
     door.install("herd<3")
@@ -301,6 +307,13 @@ def test_conda_offline_counts(door: Door, index: IndexServer) -> None:
     assert not index.calls
 
 
+def test_an_unknown_extra_warns_and_lists_the_known_ones(door: Door) -> None:
+    result = door.install("moo[nosuch]")
+    assert "moo 2.0 has no extra 'nosuch' (it has: fast)" in result.stderr
+    assert door.versions()["moo"] == "2.0"
+    assert "moo_extra_nosuch" not in door.conda.packages(door.prefix)
+
+
 # -- refusals: one clear line, exit status 1, nothing changed ------------------------------------------
 
 
@@ -371,6 +384,20 @@ def test_a_read_only_prefix(door: Door) -> None:
 def test_requests_that_cannot_be_met_together(door: Door) -> None:
     message = door.refused("moo==2.0", "herd>=3")
     assert "herd" in message
+
+
+def test_a_wheel_that_would_write_over_another_packages_file(
+    door: Door, index: IndexServer, extra_channel: Path, channel: Path
+) -> None:
+    make_python_package(extra_channel, "victim", "1.0")
+    index_channel(extra_channel)
+    door.conda.home.use_channels(extra_channel, channel)
+    door.conda("install", "-p", door.prefix, "-y", "victim")
+    before = snapshot(door.prefix)
+    index.add("evil", "1.0", files={"victim.py": "stolen = True\n"})
+    message = door.refused("evil")
+    assert "victim.py, which belongs to victim" in message
+    assert not diff(before, snapshot(door.prefix))
 
 
 def test_errors_in_json_are_one_document(door: Door) -> None:

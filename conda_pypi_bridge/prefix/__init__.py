@@ -9,7 +9,7 @@ from .environment import Prefix, dist_mapping, read_prefix
 from .guard import held, lock_file, set_aside
 from .history import append_history, redact, requested_specs
 from .interpreter import PythonInPrefix, native_markers
-from .layout import placed_files
+from .layout import placed_files, refuse_clobbering
 from .locate import is_writable, locate, refuse_system_python
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "prune_empty",
     "read_prefix",
     "redact",
+    "refuse_clobbering",
     "refuse_system_python",
     "requested_specs",
     "set_aside",

@@ -6,7 +6,32 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..errors import PrefixError
+from ..model import Plan
 from .environment import Prefix
+
+
+def refuse_clobbering(prefix: Prefix, plan: Plan, cache: Path) -> None:
+    """Raises `PrefixError` where a package of the plan would write over another package's file.
+
+    `cache` holds the plan's packages ready-extracted; those that it lacks are not looked at. Packages of
+    an index may share a module's file (``tests/__init__.py``), as they do where pip places them.
+    """
+    going = {row.name for row in plan.unlink}
+    owners = {
+        file: (record["name"], str(record["name"]) in prefix.bridged_names)
+        for record in prefix.conda_meta
+        if record["name"] not in going
+        for file in record.get("files", ())
+    }
+    for row in plan.link:
+        if row.package is None:
+            continue
+        for path in placed_files(cache / row.package.dist, prefix):
+            owner, ours = owners.get(path, ("", True))
+            if owner and not (ours and "site-packages/" in path):
+                reason = f"{row.name} {row.version} would write over {path}, which belongs to {owner}"
+                raise PrefixError(str(prefix.path), reason, hint=f"Remove {owner} first, or do without it.")
 
 
 def placed_files(package: Path, prefix: Prefix) -> Iterator[str]:

@@ -15,8 +15,8 @@ from .engine import (
     is_offline,
     is_quiet,
     match_specs,
+    remember_solver,
     root_prefix,
-    switch_solver,
     target_prefix,
 )
 
@@ -30,7 +30,7 @@ __all__ = [
     "is_offline",
     "is_quiet",
     "match_specs",
+    "remember_solver",
     "root_prefix",
-    "switch_solver",
     "target_prefix",
 ]

@@ -35,7 +35,7 @@ from packaging.version import Version
 from ...errors import BridgeError, PrefixError, SpecError, Unsatisfiable
 from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
 from ...names import Names
-from ...prefix import Prefix, held, lock_file, native_markers, set_aside
+from ...prefix import Prefix, held, lock_file, native_markers, refuse_clobbering, set_aside
 from ...report import Reporter
 from ...tags import make_target
 from ...versions import conda_version
@@ -73,13 +73,12 @@ def target_prefix() -> Path:
 _plain_solver: list[str] = []
 
 
-def switch_solver() -> None:
-    """Put the bridge's solver in the place of the user's, for this process."""
+def remember_solver() -> None:
+    """Name the bridge's solver in the place of the user's, for when the context is made anew."""
     if context.solver == CHANNEL:
         return
     _plain_solver[:] = [context.solver]
     os.environ["CONDA_SOLVER"] = CHANNEL
-    context.__init__(argparse_args=context._argparse_args)
     context.plugin_manager.get_cached_solver_backend.cache_clear()
 
 
@@ -409,8 +408,14 @@ class CondaEngine:
     def transaction(self, plan: Plan, build: Callable[[], None], note: str = "") -> BridgeTransaction:
         """conda's transaction for the plan that was solved last; `build` stages what it links."""
         replaced = self._replaced(plan)
+
+        def built() -> None:
+            build()
+            for folder in context.pkgs_dirs:
+                refuse_clobbering(self._prefix, plan, Path(folder))
+
         return BridgeTransaction(
-            self._setup, build=build, aside=lambda: set_aside(self._prefix, replaced), note=note
+            self._setup, build=built, aside=lambda: set_aside(self._prefix, replaced), note=note
         )
 
     def confirm(self, plan: Plan, reporter: Reporter) -> bool:

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from ...prefix import (
     native_markers,
     placed_files,
     prune_empty,
+    refuse_clobbering,
     set_aside,
 )
 from ...report import Reporter
@@ -265,14 +267,18 @@ class RattlerEngine:
                     name, "an environment without its Python is none", hint="Remove the environment."
                 )
         self._requests, self._removed, self._packages = [], list(names), {}
-        gone = with_users(set(names), self._state)
+        users = with_users(set(names), self._state)
         brought = {r["name"] for r in self._prefix.conda_meta if r.get("channel") == CHANNEL}
-        gone = with_orphans(gone, self._state, brought - set(self._prefix.requested))
+        gone = with_orphans(users, self._state, brought - set(self._prefix.requested))
         blocked = sorted(gone & set(self._pip))
         if blocked:
             raise SpecError(" ".join(names), f"{blocked[0]}, which pip placed here, needs it")
         kept = [record for name, record in self._state.items() if name not in gone]
-        return self._set_final(kept, self._state)
+        plan = self._set_final(kept, self._state)
+        why: dict[str, str] = dict.fromkeys(users, f"needs {', '.join(names)}")
+        why.update(dict.fromkeys(names, "requested"))
+        rows = [replace(row, why=why.get(row.name, "nobody needs it any more")) for row in plan.unlink]
+        return replace(plan, unlink=rows)
 
     def _set_final(self, records: Sequence[rattler.RepoDataRecord], state: State) -> Plan:
         self._final = list(records)
@@ -302,7 +308,7 @@ class RattlerEngine:
     # -- changing the prefix -----------------------------------------------------------------------
 
     def confirm(self, plan: Plan, reporter: Reporter) -> bool:
-        return reporter.confirm(plan)
+        return reporter.confirm(plan, self.path)
 
     def has(self, record: PackageRecord) -> bool:
         return (self._cache / record.dist / "info" / "index.json").is_file()
@@ -316,6 +322,7 @@ class RattlerEngine:
     def link(self, plan: Plan) -> None:
         """Install the final state; go back to the one before if that fails."""
         replaced = [self._pip[CondaName(row.name)] for row in plan.unlink if row.name in self._pip]
+        refuse_clobbering(self._prefix, plan, self._cache)
         began = time.time()
         with self._adopted(), set_aside(self._prefix, replaced):
             try:
