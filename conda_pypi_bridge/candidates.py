@@ -51,13 +51,22 @@ class Shelf:
     def fitting(self, specifier: SpecifierSet) -> Iterator[Wheel]:
         """Wheels that meet the specifier, one a version, newest first (PEP 440)."""
         pinned = _pins(specifier)
-        if specifier not in self._admitted:
-            found = specifier.filter(self._usable[pinned], prereleases=True if self._pre else None)
-            self._admitted[specifier] = sorted(found, reverse=True)
-        for version in self._admitted[specifier]:
+        for version in self.versions(specifier):
             wheel = self._best_of(version, pinned)
             if wheel is not None:
                 yield wheel
+
+    def versions(self, specifier: SpecifierSet) -> Sequence[Version]:
+        """Versions that meet the specifier, newest first, whether or not a wheel of them fits."""
+        if specifier not in self._admitted:
+            usable = self._usable[_pins(specifier)]
+            found = specifier.filter(usable, prereleases=True if self._pre else None)
+            self._admitted[specifier] = sorted(found, reverse=True)
+        return self._admitted[specifier]
+
+    def wheel(self, version: Version) -> Wheel | None:
+        """The wheel of a version, a yanked one where there is no other."""
+        return self._best_of(version, pinned=True)
 
     def misfit(self, specifier: SpecifierSet, required_by: str) -> NoFittingWheel:
         """Why nothing meets the specifier: what was found, and what was wanted."""

@@ -4,9 +4,10 @@ Pure: the closure says what it *wants* to know (what channels have, a project pa
 metadata), somebody else fetches it in parallel and answers, and at the end `records` is the overlay.
 
 For every edge (a requirement on a project) that channels cannot satisfy, the newest `depth`
-versions that satisfy it join the overlay, and their requirements become edges in turn. A solve that
-fails is repeated with a larger depth (`widen`), so that a first try costs one metadata file per
-project and an unsatisfiable answer is a proof.
+versions that satisfy it join the overlay, and their requirements become edges in turn. Where the newest
+disagree, the `lookahead` adds the older ones that agree. A solve that fails is repeated with a larger
+depth (`widen`), so that a first try costs one metadata file per project and an unsatisfiable answer
+is a proof.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from packaging.version import InvalidVersion, Version
 from . import translate
 from .candidates import Limits, Shelf
 from .errors import BridgeError, NoFittingWheel, NotFound, Untranslatable
+from .lookahead import Lookahead, Need
 from .model import Candidate, CondaName, CoreMetadata, PackageRecord, ProjectName, ProjectPage, Target, Wheel
 from .names import Names, never_from_pypi
 
@@ -118,6 +120,7 @@ class Closure:
         self._shelves: dict[ProjectName, Shelf] = {}
         self._listed: set[tuple[Edge, int | None]] = set()
         self._versions = dict(self.limits.versions)
+        self._lookahead = Lookahead(self)
 
     # -- what the driver calls -------------------------------------------------------------------
 
@@ -131,6 +134,8 @@ class Closure:
 
     def wants(self) -> list[Want]:
         """What must be found out next; each want is handed out once."""
+        if self.follow and self.depth == 1 and not self._waiting:
+            self._lookahead.advance(self._requested())
         asked, self._asked = self._asked, []
         return asked
 
@@ -153,14 +158,46 @@ class Closure:
         """The overlay as it stands."""
         return tuple(self._records.values())
 
-    def candidates(self, edge: Edge) -> list[Version]:
-        """The listed versions that meet an edge."""
-        listed = self.listed.get(edge.project, ())
-        return list(self._specifier(edge).filter(listed, prereleases=True))
-
     def asked(self, project: ProjectName) -> bool:
         """Whether the user asked for the project, as opposed to a requirement of a package."""
         return any(not edge.required_by for edge in self.edges.get(project, ()))
+
+    # -- what the lookahead goes over --------------------------------------------------------------
+
+    def versions(self, need: Need) -> Sequence[Version] | None:
+        """The versions of the index that meet a need; None where the prefix or channels have one."""
+        name = self.names.conda_name(need.project)
+        elsewhere = _versions(self._answers.get(ChannelWant(name), ()))
+        if self._has(need, name) or any(self._specifier(need).filter(elsewhere, prereleases=True)):
+            return None
+        page = self._answers.get(PageWant(need.project))
+        return self._shelf(page).versions(self._specifier(need)) if isinstance(page, ProjectPage) else ()
+
+    def wheel(self, project: ProjectName, version: Version) -> Wheel | None:
+        """The wheel of a version for the target; None where there is none, or it was refused."""
+        page = self._answers.get(PageWant(project))
+        wheel = self._shelf(page).wheel(version) if isinstance(page, ProjectPage) else None
+        return None if wheel is None or wheel.filename in self.refused else wheel
+
+    def include(self, wheel: Wheel, extras: frozenset[str]) -> bool:
+        """List a wheel and extras of it; whether all that this takes is known."""
+        self._start(self._add(wheel, extras))
+        return not self._waiting
+
+    def needs(self, wheel: Wheel, extras: frozenset[str]) -> Sequence[Edge] | None:
+        """What a listed wheel requires for itself and for extras; None where it was refused."""
+        metadata = self._answers.get(MetadataWant(wheel))
+        if not isinstance(metadata, CoreMetadata) or wheel.filename in self.refused:
+            return None
+        while True:  # pkg[all] -> pkg[a,b]
+            required = [Edge.of(r) for r in translate.requirements(metadata, self.target, extras)]
+            own = {extra for edge in required if edge.project == wheel.project for extra in edge.extras}
+            if own <= extras:
+                return [edge for edge in required if edge.project != wheel.project]
+            extras |= own
+
+    def _requested(self) -> list[Edge]:
+        return [edge for edges in self.edges.values() for edge in edges if not edge.required_by]
 
     # -- the machinery: steps that pause at wants ------------------------------------------------
 
@@ -300,12 +337,12 @@ class Closure:
             self._shelves[page.project] = Shelf(page, self.target, self.limits, pre=self.pre)
         return self._shelves[page.project]
 
-    def _specifier(self, edge: Edge) -> SpecifierSet:
+    def _specifier(self, edge: Need) -> SpecifierSet:
         """What the edge asks for, within what any solution can have of the project."""
         limit = self._versions.get(edge.project)
         return edge.specifier if limit is None else edge.specifier & limit
 
-    def _has(self, edge: Edge, name: CondaName) -> bool:
+    def _has(self, edge: Need, name: CondaName) -> bool:
         """Whether the prefix has what satisfies the edge."""
         version = _version(self.installed.get(name, ""))
         return version is not None and self._specifier(edge).contains(version, prereleases=True)

@@ -1,8 +1,9 @@
 """Why requests cannot be met: which candidate fails on which requirement, down to where nothing is left.
 
 Pure. Candidates whose requirements nothing can meet are dead; a requirement that only dead candidates
-would meet kills in turn. What the user asked for and is dead has a chain of reasons that a person can
-follow. Conflicts that show only in combination are left to the solver's own words.
+would meet kills in turn. That is a proof, however little of the index was read. What the user asked for
+and is dead has a chain of reasons that a person can follow. Conflicts that show only in combination
+are left to the solver's own words.
 """
 
 from __future__ import annotations
@@ -63,12 +64,17 @@ class _Explainer:
     def _meetable(self, edge: Edge) -> bool:
         if edge.project not in self._closure.overlaid:
             return edge.project not in self._closure.problems
+        if self._closure.versions(edge) is None:
+            return True
         return any((edge.project, version) not in self._dead for version in self._candidates(edge))
 
     def _candidates(self, edge: Edge) -> list[Version]:
+        """All versions that meet an edge: one that is not in the overlay yet is not dead."""
         key = (edge.project, edge.specifier)
         if key not in self._meeting:
-            self._meeting[key] = self._closure.candidates(edge)
+            versions = self._closure.versions(edge) or ()
+            wheels = ((version, self._closure.wheel(edge.project, version)) for version in versions)
+            self._meeting[key] = [version for version, wheel in wheels if wheel is not None]
         return self._meeting[key]
 
     def _chain(self, edge: Edge) -> Conflict:

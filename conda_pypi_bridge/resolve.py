@@ -121,6 +121,8 @@ class Resolver:
                     )
                 )
             except Unsatisfiable as error:
+                if conflict(closure) is not None:  # no other version would help
+                    raise
                 failure = error
         assert failure is not None
         raise failure

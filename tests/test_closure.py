@@ -237,7 +237,6 @@ def test_the_newest_version_of_every_edge_is_listed() -> None:
         book.add("c", version)
     closure = close(book, "a", "b")
     assert listed(closure) == ["a 1", "b 1", "c 1.1", "c 3.0"]
-    assert [str(v) for v in closure.candidates(Edge(ProjectName("c"), SpecifierSet("<2")))] == ["1.1"]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -408,21 +407,21 @@ def test_a_wheel_whose_own_metadata_excludes_the_python_is_left_out() -> None:
     book.add("a", "1.0")
     wheel = book.add("a", "2.0", python=">=4", page_python="")
     closure = close(book, "a")
-    assert not closure.records
-    assert isinstance(closure.refused[wheel.filename], NoFittingWheel)
-    widen(closure, book, 4)
     assert listed(closure) == ["a 1.0"]
+    assert isinstance(closure.refused[wheel.filename], NoFittingWheel)
 
 
 def test_a_wheel_that_cannot_be_read_is_left_out_and_older_ones_are_not() -> None:
     book = Book()
     book.add("a", "1.0")
+    book.add("a", "1.5")
     book.refuse(book.add("a", "2.0"))
     closure = close(book, "a")
+    assert listed(closure) == ["a 1.5"]
     assert isinstance(closure.problems[ProjectName("a")], WheelRefused)
     widen(closure, book, 4)
-    assert listed(closure) == ["a 1.0"]
-    assert book.read() == ["a 2.0", "a 1.0"]
+    assert listed(closure) == ["a 1.0", "a 1.5"]
+    assert book.read() == ["a 2.0", "a 1.5", "a 1.0"]
     assert not closure.problems
 
 
@@ -648,6 +647,85 @@ def test_why_no_wheel_fits(spec: str, reason: str) -> None:
     problem = close(book, spec).problems[ProjectName("a")]
     assert isinstance(problem, NoFittingWheel)
     assert problem.reason == reason
+
+
+# -- newest versions that agree, ahead of the solver ---------------------------------------------------------
+
+
+def test_a_version_that_requires_what_there_is_not_makes_room_for_the_next() -> None:
+    book = Book()
+    book.add("a", "1", "b")
+    book.add("b", "1")
+    book.add("b", "2", "c>=2")
+    book.add("b", "3", "ghost")
+    book.add("c", "1")
+    closure = close(book, "a")
+    assert listed(closure) == ["a 1", "b 1", "b 2", "b 3"]
+
+
+def test_of_a_requirement_the_newest_that_agrees_with_its_rivals_is_listed() -> None:
+    """What is required first is chosen first, however many versions of the others that rules out."""
+    book = Book()
+    book.add("a", "1", "frame<2", "plugin")
+    book.add("a", "0", "plugin")
+    for number in range(40):
+        book.add("plugin", f"1.{number}", "frame>=2" if number >= 20 else "frame")
+    for version in ("1", "2"):
+        book.add("frame", version)
+    closure = close(book, "a")
+    overlay = listed(closure)
+    assert {"a 1", "frame 1", "plugin 1.19"} <= set(overlay)
+    assert "a 0" not in overlay
+    assert len(book.read()) < 40
+
+
+def test_a_project_that_stands_in_the_way_of_all_others_is_decided_later() -> None:
+    book = Book()
+    book.add("a", "1", "frame", "plugin")
+    book.add("plugin", "1", "frame<2")
+    for version in ("1.0", "1.5", "2", "3", "4", "5", "6"):
+        book.add("frame", version)
+    closure = close(book, "a")
+    assert listed(closure) == ["a 1", "frame 1.5", "frame 6", "plugin 1"]
+
+
+def test_what_the_user_asked_for_gives_way_where_nothing_else_can() -> None:
+    book = Book()
+    book.add("a", "1", "c")
+    book.add("a", "2", "c<2")
+    book.add("b", "1", "c>=2")
+    for version in ("1", "2"):
+        book.add("c", version)
+    closure = close(book, "a", "b")
+    assert listed(closure) == ["a 1", "a 2", "b 1", "c 1", "c 2"]
+
+
+def test_extras_of_a_version_that_makes_room_come_along() -> None:
+    book = Book()
+    book.add("a", "1", extras={"x": ["b"]})
+    book.add("a", "2", extras={"x": ["ghost"]})
+    book.add("b", "1")
+    assert listed(close(book, "a[x]")) == ["a 1", "a 2", "a_extra_x 1", "a_extra_x 2", "b 1"]
+
+
+def test_what_channels_have_is_no_rival() -> None:
+    book = Book(c=["1", "2"])
+    book.add("a", "1", "b")
+    book.add("a", "0", "b")
+    book.add("b", "1", "c<2")
+    assert listed(close(book, "a")) == ["a 1", "b 1"]
+    assert "c" not in book.pages()
+
+
+def test_requests_that_cannot_be_met_together_come_to_an_end() -> None:
+    book = Book()
+    for number in range(50):
+        book.add("a", f"{number}", "c<2")
+        book.add("b", f"{number}", "c>=2")
+    for version in ("1", "2"):
+        book.add("c", version)
+    closure = close(book, "a", "b")
+    assert {"a 49", "b 49"} <= set(listed(closure))
 
 
 # -- wider overlays ------------------------------------------------------------------------------------

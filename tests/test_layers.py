@@ -63,6 +63,7 @@ RANKS = {
     "explain": 14,
     "closure": 13,
     "candidates": 12,
+    "lookahead": 12,
     "translate": 12,
     "names": 11,
     "specs": 11,
