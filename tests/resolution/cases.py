@@ -69,6 +69,8 @@ CASES = (
     Case("streamlit", "upper bounds on common projects"),
     Case("mlflow", "newest versions that require what there is not"),
     Case("prefect", "a large closure whose newest versions disagree"),
+    Case("sagemaker", "a project whose newest requirement wants an old rival"),
+    Case("litellm[proxy]", "exact pins that only old siblings meet"),
     Case("dbt-core", "siblings, of which the newest disagree"),
     Case("langchain langchain-openai", "siblings that release often"),
     Case("great-expectations", "upper bounds on a requirement of requirements"),
