@@ -256,10 +256,18 @@ def run(args: argparse.Namespace, opened: Open) -> int:
         hint = "This is a bug of conda-pypi-bridge. Run again with -vv to see where it happened."
         return _fail(args, BridgeError(f"{type(error).__name__}: {error}", hint=hint))
     if _flag(args, "json"):
-        print(json.dumps(told.document, indent=2))
+        _print(json.dumps(told.document, indent=2))
     elif told.needed or not _flag(args, "quiet"):
-        print(told.text(time.monotonic() - began))
+        _print(told.text(time.monotonic() - began))
     return 0
+
+
+def _print(text: str) -> None:
+    """To standard output, unless nobody reads it any more."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(args: argparse.Namespace, error: BridgeError, *, status: int = 1) -> int:

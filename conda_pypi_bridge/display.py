@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TextIO
 
 from .bridge import Built, Outcome
@@ -56,7 +55,7 @@ class Terminal:
         self.close()
         print(f"warning: {plain(text)}", file=self._stream)
 
-    def confirm(self, plan: Plan, prefix: Path) -> bool:
+    def confirm(self, plan: Plan, prefix: str) -> bool:
         self.close()
         if not self._ask:
             return True

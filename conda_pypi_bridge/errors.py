@@ -48,6 +48,10 @@ class IndexFailure(BridgeError):
         self.reason = reason
 
 
+class MetadataRefused(IndexFailure):
+    """The index's metadata of one wheel cannot be right: another version of the project may do."""
+
+
 class OfflineError(BridgeError):
     """``--offline`` was given and something needed is in no cache."""
 

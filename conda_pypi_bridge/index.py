@@ -21,7 +21,7 @@ from packaging.version import InvalidVersion, Version
 
 from .config import IndexConfig
 from .credentials import origin, public_url
-from .errors import IndexFailure, OfflineError
+from .errors import IndexFailure, MetadataRefused, OfflineError
 from .fetch import ANSWERS, Answer, Fetcher, Limits
 from .localindex import LocalIndexes, file_sha256, local_path
 from .model import ProjectName, ProjectPage, Wheel
@@ -191,9 +191,9 @@ class Index:
             try:
                 content = self._read_metadata(wheel)
             except BadWheel as error:
-                raise IndexFailure(public_url(wheel.url), str(error)) from None
+                raise MetadataRefused(public_url(wheel.url), str(error)) from None
             if fault := _fault(content, wheel):
-                raise IndexFailure(public_url(wheel.url), fault)
+                raise MetadataRefused(public_url(wheel.url), fault)
             self._store.put(key, content)
         return content
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 from .model import Plan
@@ -23,7 +22,7 @@ class Reporter(Protocol):
     def warn(self, text: str) -> None:
         """A sentence that the user should read."""
 
-    def confirm(self, plan: Plan, prefix: Path) -> bool:
+    def confirm(self, plan: Plan, prefix: str) -> bool:
         """Show what is going to happen to the prefix; whether the user agrees."""
         ...
 
@@ -39,5 +38,5 @@ class Silent:
 
     def warn(self, text: str) -> None: ...
 
-    def confirm(self, plan: Plan, prefix: Path) -> bool:
+    def confirm(self, plan: Plan, prefix: str) -> bool:
         return True

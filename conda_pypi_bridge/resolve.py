@@ -14,7 +14,7 @@ from . import specs, translate
 from .candidates import Limits
 from .closure import DEPTHS, ChannelWant, Closure, Edge, PageWant, Want
 from .engines import Engine, Problem
-from .errors import BridgeError, Unsatisfiable, Untranslatable, WheelRefused
+from .errors import BridgeError, MetadataRefused, Unsatisfiable, Untranslatable, WheelRefused
 from .explain import conflict
 from .index import Index
 from .model import CondaName, CoreMetadata, Plan, ProjectName, Request, Target, Wheel
@@ -208,7 +208,7 @@ class Resolver:
         """A wheel's metadata, or the reason why the wheel cannot be used (another version may do)."""
         try:
             metadata = translate.parse_core_metadata(self.index.metadata(wheel), wheel.filename)
-        except (Untranslatable, WheelRefused) as error:
+        except (MetadataRefused, Untranslatable) as error:
             return error
         project = ProjectName(canonicalize_name(metadata.name))
         if (project, metadata.version) != (wheel.project, wheel.version):

@@ -44,7 +44,7 @@ class Session:
         )
         found = config.load(
             index_url=getattr(args, "index_url", None) or files.index_url or self.settings.index_url,
-            extra_index_urls=(*given, *self.settings.extra_index_urls),
+            extra_index_urls=given,
             prefix=self.prefix.path,
             private_patterns=self.settings.private,
         )

@@ -1,27 +1,23 @@
-"""The same wheel through pip, and through us and an engine: the two trees must be the same.
+"""The same wheels through pip, and through us and each engine: the two trees must be the same.
 
-Run as a script, it compares any number of real wheels, which it keeps in a cache folder::
+Run as a script it does so with real wheels, which it keeps in the folder CACHE: those named, else some
+eighty popular ones of every kind (`realwheels.POPULAR`). That they are installed as by pip, with both
+engines, and that none is refused::
 
-    python -m tests.test_build_conformance CACHE ruff black 'jmespath==1.0.1' ...
+    python -m tests.test_build_conformance compare CACHE [ruff 'jmespath==1.0.1' ...]
+    python -m tests.test_build_conformance accept CACHE [ruff 'jmespath==1.0.1' ...]
 
-What may differ is in `ALLOWED`, with the reason.
+What may differ is in the tables ``ALLOWED_...`` of `installations`, with the reason.
 """
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
-import json
-import os
-import re
-import stat
+import argparse
 import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,42 +26,21 @@ from packaging.tags import sys_tags
 
 from conda_pypi_bridge import build
 from conda_pypi_bridge.model import CondaName, PackageRecord
+from tests.conftest import once
 from tests.hostile_wheels import promise
-from tests.lab.condas import Conda
-from tests.lab.pythons import Interpreter
-from tests.lab.trees import Entry, snapshot
+from tests.indexserver import IndexServer
+from tests.lab.channels import index_channel
+from tests.lab.condas import Conda, Home, make_root, run
+from tests.lab.installations import Installation, differences
+from tests.lab.pythons import Interpreter, pack_python, probe
+from tests.lab.realwheels import everything, fetch, spec_of
+from tests.lab.trees import snapshot
 from tests.wheels import make_wheel
 
 MINOR = "{}.{}".format(*sys.version_info[:2])
 
-#: Files that only one side has, by a pattern of their path, and why that is right.
-ALLOWED = {
-    r"\.dist-info/REQUESTED$": "PEP 376: pip's note of what the user named; conda's is its history",
-    r"\.dist-info/direct_url\.json$": "PEP 610: pip was given a file here; from an index it writes none",
-    r"\.dist-info/provenance_url\.json$": "PEP 710: where the wheel came from",
-    r"(^|/)__pycache__(/|$)": "caches of compiled code are made where the files are linked",
-    r"^conda-meta(/|$)": "the engine's own record of the package",
-    r"(^|/)bin/pip3\.\d+$": "pip names one script of its own wheel after the running Python",
-    r"^CACHEDIR\.TAG$": "rattler marks every prefix so",
-    r"^\w+-1\.0\.data/scripts/(run|window)": "pip's RECORD still lists a script that it dropped",
-}
-
-LINK = """
-import asyncio, json, os, sys
-import rattler
-
-async def main(cache, records, prefix):
-    await rattler.install(
-        [rattler.PrefixRecord.from_path(record) for record in records], prefix, cache_dir=cache,
-        ignored_packages={"python"}, show_progress=False)
-
-try:
-    asyncio.run(main(sys.argv[1], sys.argv[3:], sys.argv[2]))
-except Exception as error:
-    print(error, file=sys.stderr, flush=True)
-    os._exit(1)
-os._exit(0)  # rattler may crash in an orderly exit right after its event loop
-"""
+#: Installs wheels into a prefix that is there.
+Installer = Callable[[Sequence[Path], Path], object]
 
 
 def record_for(wheel: Path) -> PackageRecord:
@@ -85,153 +60,43 @@ def record_for(wheel: Path) -> PackageRecord:
     )
 
 
-def with_pip(wheel: Path, prefix: Path) -> None:
-    """Install `wheel` into the virtual environment `prefix`, as a user would with pip."""
+def with_pip(wheels: Sequence[Path], prefix: Path) -> None:
+    """As a user would with pip."""
     command = [sys.executable, "-m", "pip", "--python", str(prefix / "bin/python"), "install", "--no-deps"]
-    options = ["--no-index", "--no-compile", "--quiet", "--disable-pip-version-check", str(wheel)]
-    subprocess.run([*command, *options], check=True, stdin=subprocess.DEVNULL)
+    options = ["--no-index", "--no-compile", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*command, *options, *wheels], check=True, stdin=subprocess.DEVNULL)
 
 
-def with_rattler(wheel: Path, prefix: Path) -> None:
-    """Install `wheel` into the virtual environment `prefix` by way of a conda package."""
-    with tempfile.TemporaryDirectory(dir=prefix.parent) as folder:
-        cache, record = Path(folder, "cache"), record_for(wheel)
-        cache.mkdir()
-        build.unpack(wheel, record, cache / record.dist, python=MINOR)
-        external = record_for(wheel).index_json() | {
-            "name": "python",
-            "version": "{}.{}.{}".format(*sys.version_info),
-            "depends": [],
-        }
-        files = []
-        for row in (record.index_json(), external):
-            stem = f"{row['name']}-{row['version']}-{row['build']}"
-            origin = {"channel": "pypi-bridge", "fn": f"{stem}.conda", "size": 1}
-            origin["url"] = f"https://pypi-bridge.invalid/{row['subdir']}/{stem}.conda"
-            content = {"files": [], "paths_data": {"paths_version": 1, "paths": []}}
-            files.append(Path(folder, f"{stem}.json"))
-            files[-1].write_text(json.dumps(row | origin | content))
-        subprocess.run([sys.executable, "-c", LINK, cache, prefix, *files], check=True)
+def with_bridge(words: Sequence[str | Path], env: Mapping[str, str]) -> Installer:
+    """As a user would with that command of the bridge, from an index that has those wheels."""
+
+    def install(wheels: Sequence[Path], prefix: Path) -> None:
+        with IndexServer() as index:
+            for wheel in wheels:
+                index.publish(wheel.name, wheel.read_bytes())
+            options: list[str | Path] = ["-p", prefix, "-y", "--no-deps", "-i", index.url]
+            run([*words, *options, *map(spec_of, wheels)], env, timeout=1800)
+
+    return install
 
 
-@dataclass(frozen=True)
-class Installation:
-    """What installing one wheel added to `prefix`: its files, by the path that they should have there."""
-
-    prefix: Path
-    files: Mapping[str, Path]
-
-    @classmethod
-    def since(cls, before: Mapping[str, Entry], prefix: Path) -> Installation:
-        """All that is new in `prefix` since the snapshot `before`; a folder counts by what is in it."""
-        new = {
-            path
-            for path, entry in snapshot(prefix).items()
-            if entry.kind != "dir" and before.get(path) != entry
-        }
-        return cls(prefix, {_place(path): prefix / path for path in new})
-
-    def rows(self) -> dict[str, tuple[str, str]]:
-        """RECORD: hash and size by path."""
-        rows = csv.reader(self.record.read_text("utf-8").splitlines())
-        return {_place(path): (digest, size) for path, digest, size in rows}
-
-    @property
-    def record(self) -> Path:
-        (record,) = (path for place, path in self.files.items() if _is_dist_info(place, "RECORD"))
-        return record
-
-    def starts_with_own_python(self, content: bytes) -> bool:
-        return content.startswith(f"#!{self.prefix}/bin/python".encode())
+def with_rattler(home: Home) -> Installer:
+    """By way of the rattler engine."""
+    return with_bridge([sys.executable, "-m", "conda_pypi_bridge", "install"], home.environment())
 
 
-def _place(path: str) -> str:
-    """In a virtual environment pip puts headers below ``include/site``, else straight below ``include``."""
-    return re.sub(r"(^|/)include/site/(?=python)", r"\1include/", path)
+def with_conda(conda: Conda) -> Installer:
+    """By way of conda's own transaction."""
+    return with_bridge([*conda.command, "pypi-install"], conda.home.environment())
 
 
-def _is_dist_info(place: str, name: str) -> bool:
-    """Whether it is the wheel's own dist-info file of that name, not one of a vendored distribution."""
-    return re.fullmatch(rf"lib/[^/]+/site-packages/[^/]+\.dist-info/{name}", place) is not None
-
-
-def differences(theirs: Installation, ours: Installation) -> Iterator[str]:
-    """Sentences about what differs between pip's installation and ours, and is not in `ALLOWED`."""
-    yield from _one_sided("", theirs.files, ours.files)
-    for place in sorted(set(theirs.files) & set(ours.files)):
-        their_file, our_file = theirs.files[place], ours.files[place]
-        contents = their_file.read_bytes(), our_file.read_bytes()
-        their_mode, our_mode = (stat.S_IMODE(file.lstat().st_mode) for file in (their_file, our_file))
-        generated = place.startswith("bin/") and _is_same_entry_point(*contents)
-        if their_mode != our_mode and not (generated and our_mode & 0o755 == their_mode):
-            yield f"{place}: mode {their_mode:o} with pip, {our_mode:o} with us"
-        scripts = theirs.starts_with_own_python(contents[0]) and ours.starts_with_own_python(contents[1])
-        if scripts and contents[0].split(b"\n", 1)[1] == contents[1].split(b"\n", 1)[1]:
-            continue
-        if contents[0] != contents[1] and not (scripts and generated) and not _names_tool(place, *contents):
-            yield f"{place}: the content differs"
-    yield from _row_differences(theirs.rows(), ours.rows())
-    yield from _false_rows(ours)
-
-
-def _one_sided(where: str, theirs: Collection[str], ours: Collection[str]) -> Iterator[str]:
-    for path in sorted(set(theirs) ^ set(ours)):
-        if not any(re.search(pattern, path) for pattern in ALLOWED):
-            yield f"{where}{path}: only {'pip has' if path in theirs else 'we have'} it"
-
-
-def _is_same_entry_point(theirs: bytes, ours: bytes) -> bool:
-    """The body of such a script is the engine's own: what it imports and calls must be the same."""
-    theirs_does, ours_does = (
-        re.findall(rb"^from .+ import .+$|sys\.exit\(.+\)", text, re.M) for text in (theirs, ours)
-    )
-    return theirs_does == ours_does and len(ours_does) == 2
-
-
-def _names_tool(place: str, theirs: bytes, ours: bytes) -> bool:
-    """RECORD is compared row by row; INSTALLER names who installed (PEP 376)."""
-    if _is_dist_info(place, "RECORD"):
-        return True
-    return _is_dist_info(place, "INSTALLER") and (theirs, ours) == (b"pip\n", b"conda\n")
-
-
-def _row_differences(
-    theirs: Mapping[str, tuple[str, str]], ours: Mapping[str, tuple[str, str]]
-) -> Iterator[str]:
-    yield from _one_sided("RECORD: ", theirs, ours)
-    for path in sorted(set(theirs) & set(ours)):
-        linked_later = ours[path] == ("", "") and "/bin/" in path
-        if theirs[path] != ours[path] and not linked_later and not path.endswith("/INSTALLER"):
-            yield f"RECORD: {path}: {theirs[path]} with pip, {ours[path]} with us"
-
-
-def _false_rows(ours: Installation) -> Iterator[str]:
-    """RECORD lists what is installed, nothing else, with true hashes and sizes (PEP 376)."""
-    listed = set()
-    for path, row in ours.rows().items():
-        file = Path(os.path.normpath(ours.record.parents[1] / path))
-        listed.add(file)
-        content = file.read_bytes() if file.exists() else b""
-        true = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-        if not file.exists() or row not in (("", ""), (f"sha256={true}", str(len(content)))):
-            yield f"RECORD: {path}: is not what is installed"
-    for place, file in ours.files.items():
-        if file not in listed and not any(re.search(pattern, place) for pattern in ALLOWED):
-            yield f"RECORD: {place}: is missing"
-
-
-def install(how: Callable[[Path, Path], None], wheel: Path, prefix: Path) -> Installation:
-    """Make the virtual environment `prefix` and install `wheel` into it."""
-    venv.EnvBuilder(symlinks=True).create(prefix)
+def install(how: Installer, wheels: Sequence[Path], prefix: Path) -> Installation:
+    """Install `wheels` into `prefix`, which is made a virtual environment unless it is there."""
+    if not prefix.exists():
+        venv.EnvBuilder(symlinks=True).create(prefix)
     before = snapshot(prefix)
-    how(wheel, prefix)
+    how(wheels, prefix)
     return Installation.since(before, prefix)
-
-
-def compare(wheel: Path, folder: Path) -> list[str]:
-    """Install `wheel` both ways into new environments below `folder` and list what differs."""
-    theirs = install(with_pip, wheel, folder / "with-pip")
-    return list(differences(theirs, install(with_rattler, wheel, folder / "with-us")))
 
 
 EVERYTHING: dict[str, Any] = {
@@ -246,7 +111,6 @@ EVERYTHING: dict[str, Any] = {
         "demo.pth": "",
         "{data}/purelib/pure.py": "p = 1\n",
         "{data}/platlib/demo/plat.so": "native",
-        "{data}/platlib/demo/empty.py": "# the last one wins\n",
         "{data}/scripts/plain": "#!python\nprint('plain')\n",
         "{data}/scripts/windowed": "#!pythonw -E -s\nprint('gui')\n",
         "{data}/scripts/versioned": "#!python3\r\nprint('v')\n",
@@ -260,7 +124,7 @@ EVERYTHING: dict[str, Any] = {
         "{data}/scripts/window.EXE": "replaced too",
         "{data}/data/share/demo/file.txt": "data",
         "{data}/data/etc/demo.conf": "#!python\nnot a script: left alone\n",
-        "{data}/data/lib/libdemo.so": "library",
+        "{data}/data/share/demo/libdemo.so": "library",
         "{data}/headers/demo.h": "#define DEMO\n",
         "{data}/headers/sub/more.h": "#define MORE\n",
         "{info}/licenses/LICENSE": "licence\n",
@@ -273,7 +137,7 @@ EVERYTHING: dict[str, Any] = {
         "{data}/scripts/windowed": 0o775,
         "{data}/scripts/versioned": 0o755,
         "{data}/scripts/binary": 0o711,
-        "{data}/data/lib/libdemo.so": 0o555,
+        "{data}/data/share/demo/libdemo.so": 0o555,
         "demo/__init__.py": 0o600,
     },
     "entry_points": """\
@@ -286,17 +150,47 @@ window = demo:show
 }
 
 
-@pytest.mark.parametrize("tags", ["py3-none-any", str(next(iter(sys_tags())))])
-def test_tree_is_the_one_that_pip_makes(tags: str, tmp_path: Path) -> None:
-    wheel = make_wheel(tmp_path, "Demo.Project", "1.0", tags=tags, **EVERYTHING)
-    assert compare(wheel, tmp_path) == []
+#: Installs wheels into the prefix of a test.
+Ours = Callable[[Sequence[Path]], Installation]
 
 
-def test_comparison_sees_a_wrong_tree(tmp_path: Path) -> None:
+@pytest.fixture
+def by_rattler(home: Home, tmp_path: Path) -> Ours:
+    return lambda wheels: install(with_rattler(home), wheels, tmp_path / "with-us")
+
+
+@pytest.fixture
+def by_conda(conda: Conda, conda_env: Path) -> Ours:
+    return lambda wheels: install(with_conda(conda), wheels, conda_env)
+
+
+def unequal(wheels: Sequence[Path], ours: Ours, folder: Path) -> list[str]:
+    """What differs from pip's installation, which goes to a new virtual environment in `folder`."""
+    return list(differences(install(with_pip, wheels, folder / "with-pip"), ours(wheels)))
+
+
+@pytest.fixture(params=["py3-none-any", str(next(iter(sys_tags())))])
+def wheel_with_everything(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return make_wheel(tmp_path, "Demo.Project", "1.0", tags=request.param, **EVERYTHING)
+
+
+def test_rattler_makes_the_tree_that_pip_makes(
+    wheel_with_everything: Path, by_rattler: Ours, tmp_path: Path
+) -> None:
+    assert unequal([wheel_with_everything], by_rattler, tmp_path) == []
+
+
+def test_conda_makes_the_tree_that_pip_makes(
+    wheel_with_everything: Path, by_conda: Ours, tmp_path: Path
+) -> None:
+    assert unequal([wheel_with_everything], by_conda, tmp_path) == []
+
+
+def test_comparison_sees_a_wrong_tree(by_rattler: Ours, tmp_path: Path) -> None:
     """The oracle itself: what a careless converter does is reported."""
     wheel = make_wheel(tmp_path, "demo", "1.0", **EVERYTHING)
-    theirs = install(with_pip, wheel, tmp_path / "with-pip")
-    ours = install(with_rattler, wheel, tmp_path / "with-us")
+    theirs = install(with_pip, [wheel], tmp_path / "with-pip")
+    ours = by_rattler([wheel])
     ours.files["bin/plain"].write_text("#!python\nprint('plain')\n")
     ours.files["bin/window"].unlink()
     package = ours.prefix / f"lib/python{MINOR}/site-packages/demo"
@@ -306,12 +200,13 @@ def test_comparison_sees_a_wrong_tree(tmp_path: Path) -> None:
     seen = " ".join(differences(theirs, Installation.since({}, ours.prefix)))
     for name in ("demo/tool.so:", "demo/__init__.py:", "bin/plain:", "bin/window:", "share/unlisted:"):
         assert name in seen
+    assert "share/unlisted: no record in conda-meta lists it" in seen
 
 
 def test_packed_file_installs_with_conda(
     conda: Conda, conda_env: Path, pythons: Sequence[Interpreter], tmp_path: Path
 ) -> None:
-    """The .conda file through a real conda: the same tree, in a prefix with a Python of its own."""
+    """The .conda file by itself: the same tree, without the plugin having a say."""
     assert ".".join(pythons[0].version.split(".")[:2]) == MINOR, "conda_env runs our Python's minor version"
     wheel = make_wheel(tmp_path, "demo", "1.0", **EVERYTHING)
     record = record_for(wheel)
@@ -320,40 +215,80 @@ def test_packed_file_installs_with_conda(
     conda("install", "-p", conda_env, build.pack(tmp_path / record.dist, tmp_path))
     ours = Installation.since(before, conda_env)
     assert set(conda.packages(conda_env)) >= {"demo", "python"}
-    assert list(differences(install(with_pip, wheel, tmp_path / "with-pip"), ours)) == []
+    assert list(differences(install(with_pip, [wheel], tmp_path / "with-pip"), ours)) == []
     assert [path for path in ours.files if "/demo/__pycache__/__init__" in path], "conda compiles"
 
 
+#: Native, abi3, scripts, headers, data files, extras in entry points, a ``#!python`` script.
 REAL = ["markupsafe", "ruff", "greenlet", "watchdog", "jmespath", "cowsay", "black"]
 
 
+@pytest.fixture(scope="session")
+def real_wheels(session_folder: Path) -> list[Path]:
+    return sorted(once(session_folder / "real-wheels", lambda folder: fetch(folder, REAL)).glob("*.whl"))
+
+
 @pytest.mark.network
-@pytest.mark.parametrize("spec", REAL)
-def test_real_wheel_is_installed_as_by_pip(spec: str, tmp_path: Path) -> None:
-    """Native, abi3, scripts, headers, data files, extras in entry points, a ``#!python`` script."""
-    (wheel,) = download(tmp_path / "wheels", spec)
-    assert compare(wheel, tmp_path) == []
+def test_rattler_installs_real_wheels_as_pip_does(
+    real_wheels: list[Path], by_rattler: Ours, tmp_path: Path
+) -> None:
+    assert len(real_wheels) == len(REAL)
+    assert unequal(real_wheels, by_rattler, tmp_path) == []
 
 
-def download(folder: Path, *specs: str) -> list[Path]:
-    """The wheels of `specs` that fit the running Python."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    subprocess.run([*command, "--dest", folder, *specs], check=True, stdin=subprocess.DEVNULL)
-    return sorted(folder.glob("*.whl"))
+@pytest.mark.network
+def test_conda_installs_real_wheels_as_pip_does(
+    real_wheels: list[Path], by_conda: Ours, tmp_path: Path
+) -> None:
+    assert len(real_wheels) == len(REAL)
+    assert unequal(real_wheels, by_conda, tmp_path) == []
 
 
-def main(folder: str, *specs: str) -> int:
-    """Compare each wheel of `specs` (none: all in `folder`); the exit status says whether all are equal."""
-    wheels = download(Path(folder), *specs) if specs else sorted(Path(folder).glob("*.whl"))
-    failed = 0
-    for wheel in wheels:
-        with tempfile.TemporaryDirectory() as scratch:
-            found = compare(wheel, Path(scratch))
-        failed += bool(found)
-        sys.stdout.write("\n    ".join([f"{'DIFFERS' if found else 'equal'} {wheel.name}", *found]) + "\n")
-    sys.stdout.write(f"{len(wheels) - failed} of {len(wheels)} wheels are installed as by pip\n")
-    return bool(failed)
+def compare(wheels: Sequence[Path], cache: Path) -> Iterator[str]:
+    """Install all `wheels` at once with pip and with each engine; yields what differs."""
+    with tempfile.TemporaryDirectory() as name:
+        conda = laboratory(folder := Path(name), cache)
+        conda("create", "-p", folder / "conda", "python")
+        theirs = install(with_pip, wheels, folder / "pip")
+        for engine, how in {"rattler": with_rattler(conda.home), "conda": with_conda(conda)}.items():
+            ours = install(how, wheels, folder / engine)
+            yield from (f"{engine}: {line}" for line in differences(theirs, ours))
+
+
+def laboratory(folder: Path, cache: Path) -> Conda:
+    """conda 24.7.1, in a private home whose channel has the running Python alone."""
+    python = probe(Path(sys.executable))
+    assert python, "this needs a CPython >= 3.10"
+    pack_python(python, folder / "channel", cache / "laboratory")
+    home = Home.make(folder / "home", [index_channel(folder / "channel")])
+    return Conda(command=(str(make_root(folder / "root")),), home=home)
+
+
+def accept(wheels: Sequence[Path]) -> Iterator[str]:
+    """Turn each of `wheels` into a ``.conda`` file; yields why one is refused."""
+    with tempfile.TemporaryDirectory() as name:
+        venv.EnvBuilder(symlinks=True).create(prefix := Path(name, "venv"))
+        words = [sys.executable, "-m", "conda_pypi_bridge", "build", "--no-deps", "--compression-level=1"]
+        for wheel in wheels:
+            command: list[str | Path] = [*words, "-p", prefix, "-o", Path(name, "out"), wheel]
+            done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            if done.returncode:
+                yield f"{wheel.name}: {done.stderr}"
+
+
+def main() -> int:
+    """What the docstring of this module says; the exit status is 1 where it is not so."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("what", choices=["compare", "accept"])
+    made.add_argument("cache", type=Path, metavar="CACHE")
+    made.add_argument("specs", nargs="*", metavar="SPEC")
+    args = made.parse_args()
+    wheels = fetch(args.cache, args.specs or everything())
+    found = list(compare(wheels, args.cache) if args.what == "compare" else accept(wheels))
+    noun = "differences from pip" if args.what == "compare" else "refused"
+    sys.stdout.write("\n".join([*found, f"{len(wheels)} wheels: {len(found)} {noun}", ""]))
+    return bool(found)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())

@@ -318,14 +318,14 @@ def test_an_unknown_extra_is_told_with_those_there_are() -> None:
     book = Book()
     book.add("a", "1", extras={"fast": [], "slow": []})
     closure = close(book, "a[quick]")
-    assert notes(closure) == ["a 1 has no extra 'quick' (it has: fast, slow)"]
+    assert [*closure.remarks] == ["a 1 has no extra 'quick' (it has: fast, slow)"]
     assert listed(closure) == ["a 1", "a_extra_quick 1"]
 
 
 def test_an_unknown_extra_where_there_are_none() -> None:
     book = Book()
     book.add("a", "1")
-    assert notes(close(book, "a[quick]")) == ["a 1 has no extra 'quick' (it has: none)"]
+    assert [*close(book, "a[quick]").remarks] == ["a 1 has no extra 'quick' (it has: none)"]
 
 
 # -- which versions ------------------------------------------------------------------------------------

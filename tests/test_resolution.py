@@ -337,3 +337,10 @@ def test_a_solution_is_found_where_uv_finds_one_and_meets_all_requirements(
         assert not universe.faults(read_ours(ours.stdout))
     else:
         assert ours.json()["exception_name"] in {"Unsatisfiable", "NoFittingWheel"}
+
+
+def test_a_version_whose_metadata_is_another_s_is_passed_over(resolve: Resolve, index: IndexServer) -> None:
+    """As pip does ("inconsistent version"): one bad file is not the end of a project."""
+    index.add("a", "1.0")
+    index.add("a", "2.0", members={"{info}/METADATA": "Metadata-Version: 2.1\nName: a\nVersion: 3.0\n"})
+    assert resolve("a") == {"a": "1.0"}

@@ -297,7 +297,8 @@ class CondaEngine:
     def solve(self, problem: Problem) -> Plan:
         overlay, bare = problem.overlay, problem.bare
         self._packages = {package.dist: package for package in overlay}
-        overlay = [package for package in overlay if not self._is_there(package)]
+        if not bare:
+            overlay = [package for package in overlay if not self._is_there(package)]
         specs = [MatchSpec(text) for text in problem.requests]
         named = {spec.name for spec in specs}
         limits = [MatchSpec(text) for text in problem.limits]
@@ -327,9 +328,12 @@ class CondaEngine:
         raise Unsatisfiable(_sentence(failure)) from failure
 
     def _is_there(self, package: PackageRecord) -> bool:
-        """Whether the very package is installed whole: listed twice, backends would tell of a choice."""
-        dists = {f"{r['name']}-{r['version']}-{r['build']}" for r in self._prefix.conda_meta}
-        return package.dist in dists and package.name not in self._prefix.broken
+        """Whether the very package is installed: listed twice, backends would tell of a choice."""
+        return any(
+            (record["name"], record["version"], record["build"])
+            == (package.name, package.version, package.build)
+            for record in self._prefix.conda_meta
+        )
 
     def _spare_pip(self, plan: Plan) -> None:
         """Refuse a plan that breaks what pip placed: conda does not know of its requirements."""

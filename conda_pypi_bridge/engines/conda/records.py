@@ -63,7 +63,7 @@ def written(overlay: Sequence[PackageRecord], *, deps: bool, limits: Sequence[st
     dependencies alone wants to find them. `limits` constrain whatever is installed beside the records.
     """
     with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as folder:
-        root = Path(folder) / CHANNEL
+        root = Path(folder) / "overlay"
         for subdir in {*context.subdirs, "noarch"}:
             entries = {p.fn: _entry(p, deps=deps, limits=limits) for p in overlay if p.subdir == subdir}
             document = {

@@ -308,7 +308,7 @@ class RattlerEngine:
     # -- changing the prefix -----------------------------------------------------------------------
 
     def confirm(self, plan: Plan, reporter: Reporter) -> bool:
-        return reporter.confirm(plan, self.path)
+        return reporter.confirm(plan, str(self.path))
 
     def has(self, record: PackageRecord) -> bool:
         return (self._cache / record.dist / "info" / "index.json").is_file()
