@@ -53,7 +53,9 @@ def test_installation_is_its_own_root(conda: Conda, vendored_conda: Path) -> Non
     assert info["channels"] == [
         f"{url}/{subdir}" for url in conda.home.settings["channels"] for subdir in (SUBDIR, "noarch")
     ]
-    assert all(str(conda.home.path) in path for path in info["config_files"])
+    plugins_own = "conda_pypi_bridge/data/condarc.yml"
+    files = [path for path in info["config_files"] if not path.endswith(plugins_own)]
+    assert files == [str(conda.home.condarc)]
 
 
 def test_python_dash_m_conda_is_the_same_conda(home: Home, vendored_conda: Path) -> None:
