@@ -111,14 +111,15 @@ class Shelf:
             return f"no version matches {specifier or 'any'} (the newest wheel is {newest})"
         if not any(self._limits.admits(wheel) for wheel in matching):
             return "no file has a hash that the requirements file gives"
-        version = max(wheel.version for wheel in matching)
-        newest_wheels = [wheel for wheel in matching if wheel.version == version]
-        asked = {wheel.requires_python for wheel in newest_wheels}
-        pythons = {text for text in asked if not _python_admits(text, self._target.python)}
-        if pythons:
-            return f"{version} needs Python {' or '.join(sorted(pythons))}, and the target is {wanted}"
-        if all(wheel.yanked is not None for wheel in matching):
+        python = self._target.python
+        running = [wheel for wheel in matching if _python_admits(wheel.requires_python, python)]
+        version = max(wheel.version for wheel in running or matching)
+        if not running:
+            pythons = sorted({wheel.requires_python for wheel in matching if wheel.version == version})
+            return f"{version} needs Python {' or '.join(pythons)}, and the target is {wanted}"
+        if all(wheel.yanked is not None for wheel in running):
             return f"every version that matches {specifier or 'any'} was yanked; pin one with == to use it"
+        newest_wheels = [wheel for wheel in running if wheel.version == version]
         return f"{version} has wheels for {_tags(newest_wheels)}; none fits {wanted}"
 
     def _nothing(self, wanted: str) -> str:
