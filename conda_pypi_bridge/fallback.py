@@ -93,7 +93,7 @@ class FallbackSolver:
         engine, index = session.engine, session.open_index()
         assert isinstance(engine, CondaEngine)
         texts = [str(spec) for spec in self._specs]
-        target = engine.target(self._python_specs(engine, texts))
+        target = engine.target(self._python_specs(texts))
         options = Options(upgrade=self._upgraded(modifiers))
         reporter = Terminal(ask=False, quiet=is_quiet())
         resolver = Resolver(
@@ -112,7 +112,7 @@ class FallbackSolver:
 
         return engine.transaction(plan, build, _note(reasoned(closure, plan)))
 
-    def _python_specs(self, engine: CondaEngine, texts: Sequence[str]) -> list[str]:
+    def _python_specs(self, texts: Sequence[str]) -> list[str]:
         """What decides about Python: nothing where it is installed and not asked for."""
         named = [text for spec, text in zip(self._specs, texts, strict=True) if spec.name == "python"]
         if self._prefix.python is not None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from ..errors import PrefixError
 from ..model import CHANNEL, CondaName, InstalledDist, ProjectName
@@ -57,7 +58,7 @@ class Prefix:
         """The distributions directly in site-packages, in the order of their folders' names."""
         return self._dists_and_problems[0]
 
-    @property
+    @cached_property
     def bridged_names(self) -> frozenset[CondaName]:
         """The conda packages that came from an index through the bridge."""
         ours = (record["name"] for record in self.conda_meta if record.get("channel") == CHANNEL)
@@ -70,9 +71,13 @@ class Prefix:
         owners = {dist.owner for dist in self.dists}
         return frozenset(name for name in self.bridged_names if name in python and name not in owners)
 
+    @cached_property
+    def _versions(self) -> Mapping[ProjectName, Version]:
+        return {dist.project: dist.version for dist in self.dists}
+
     def holding(self, dist: InstalledDist) -> list[Requirement]:
         """Those requirements of a distribution that hold now, extras apart."""
-        present = {other.project: other.version for other in self.dists}
+        present = self._versions
 
         def holds(requirement: Requirement) -> bool:
             version = present.get(ProjectName(canonicalize_name(requirement.name)))

@@ -298,7 +298,9 @@ class CondaEngine:
         overlay, bare = problem.overlay, problem.bare
         self._packages = {package.dist: package for package in overlay}
         if not bare:
-            overlay = [package for package in overlay if not self._is_there(package)]
+            # listed twice, backends would tell of a choice
+            there = {(r["name"], r["version"], r["build"]) for r in self._prefix.conda_meta}
+            overlay = [p for p in overlay if (p.name, p.version, p.build) not in there]
         specs = [MatchSpec(text) for text in problem.requests]
         named = {spec.name for spec in specs}
         limits = [MatchSpec(text) for text in problem.limits]
@@ -326,14 +328,6 @@ class CondaEngine:
                 return plan
         assert failure is not None
         raise Unsatisfiable(_sentence(failure)) from failure
-
-    def _is_there(self, package: PackageRecord) -> bool:
-        """Whether the very package is installed: listed twice, backends would tell of a choice."""
-        return any(
-            (record["name"], record["version"], record["build"])
-            == (package.name, package.version, package.build)
-            for record in self._prefix.conda_meta
-        )
 
     def _spare_pip(self, plan: Plan) -> None:
         """Refuse a plan that breaks what pip placed: conda does not know of its requirements."""
