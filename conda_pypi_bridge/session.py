@@ -102,20 +102,17 @@ def without_conda(args: argparse.Namespace) -> Session:
 
 def within_conda(args: argparse.Namespace) -> Session:
     """For conda's subcommands: conda's own machinery, in the prefix that its context chose."""
-    from .engines.conda import CondaEngine, root_prefix, target_prefix
+    from .engines.conda import target_prefix
 
     prefix = read_prefix(target_prefix())
     if prefix.python is not None and prefix.python.is_venv:
         hint = f"Use: python -m {__package__} install -p {prefix.path}"
         raise PrefixError(str(prefix.path), "this is a virtual environment, and not conda's", hint=hint)
-    conda = condarc.load(prefix.path, os.environ, Path.home(), root=root_prefix())
-    ours = settings.read(conda.plugins)
-    engine = CondaEngine(prefix, names=_names(prefix, ours))
-    return Session(engine=engine, prefix=prefix, root=root_prefix(), conda=conda, settings=ours)
+    return solver_session(prefix)
 
 
-def solver_session(prefix: Prefix, solving: Solving) -> Session:
-    """For conda's own commands, in whose place our solver stands."""
+def solver_session(prefix: Prefix, solving: Solving | None = None) -> Session:
+    """For a prefix that conda chose; `solving` is how conda called, where our solver stands in place."""
     from .engines.conda import CondaEngine, root_prefix
 
     conda = condarc.load(prefix.path, os.environ, Path.home(), root=root_prefix())
