@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from .errors import ConfigError
 
 _SYSTEM = ("/etc/conda", "/var/lib/conda")
@@ -47,7 +44,7 @@ def load(prefix: Path, environ: Mapping[str, str], home: Path, *, root: Path | N
     Raises `ConfigError` for a file that is not YAML or not a mapping.
     """
     merged: dict[str, Any] = {}
-    for path in _files(prefix, environ, home, root or root_prefix(prefix, environ)):
+    for path in files(prefix, environ, home, root or root_prefix(prefix, environ)):
         for key, value in _read(path).items():
             if value is not None:
                 merged[key] = _merge(key, merged.get(key), value)
@@ -74,7 +71,7 @@ def root_prefix(prefix: Path, environ: Mapping[str, str]) -> Path | None:
     return None
 
 
-def _files(prefix: Path, environ: Mapping[str, str], home: Path, root: Path | None) -> Iterator[Path]:
+def files(prefix: Path, environ: Mapping[str, str], home: Path, root: Path | None) -> Iterator[Path]:
     """Every condarc file there is, least important first."""
     xdg = environ.get("XDG_CONFIG_HOME")
     folders = [Path(text) for text in _SYSTEM]
@@ -99,6 +96,10 @@ def _in_folder(folder: Path) -> Iterator[Path]:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    # A kernel that asks which files there are has no YAML reader where the bridge is not of its environment.
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     try:
         content = YAML(typ="safe").load(path.read_text("utf-8")) or {}
     except (OSError, UnicodeDecodeError, YAMLError) as error:

@@ -57,15 +57,27 @@ class Search:
 
 def find_conda(prefix: Path, environ: Mapping[str, str], *, windows: bool = os.name == "nt") -> Search:
     """The conda for an environment: of CONDA_EXE, its place, its history, or PATH; the first that exists."""
+    argv, found_by, tried = locate_conda(prefix, environ, windows=windows)
+    if not argv:
+        return Search(found=None, tried=tried)
+    root = root_of(Path(argv[0]))
+    program = CondaProgram(argv=argv, root=root, found_by=found_by, has_bridge=_has_bridge(root, windows))
+    return Search(found=program, tried=tried)
+
+
+def locate_conda(
+    prefix: Path, environ: Mapping[str, str], *, windows: bool = os.name == "nt"
+) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
+    """What starts it, how it was found, what was tried: `find_conda` without a look into it.
+
+    It starts no process, so a kernel can afford it at every start. The argv is empty where there is none.
+    """
     tried: list[str] = []
     for found_by, argv, why_not in _candidates(prefix, environ, windows):
         if argv:
-            root = root_of(Path(argv[0]))
-            bridged = _has_bridge(root, windows)
-            program = CondaProgram(argv=argv, root=root, found_by=found_by, has_bridge=bridged)
-            return Search(found=program, tried=tuple(tried))
+            return argv, found_by, tuple(tried)
         tried.append(why_not)
-    return Search(found=None, tried=tuple(tried))
+    return (), "", tuple(tried)
 
 
 def command_in(root: Path, *, windows: bool = os.name == "nt") -> Path | None:
