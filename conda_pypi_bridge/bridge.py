@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -22,6 +23,8 @@ from .errors import Cancelled, SpecError
 from .index import Index
 from .make import local_record, make
 from .model import CHANNEL, CondaName, PackageRecord, Plan, ProjectName, Request, Row, Target
+from .names import Names
+from .rebuild import restored
 from .report import Reporter
 from .resolve import Options, Resolver
 
@@ -55,12 +58,12 @@ def install(
     with engine.locked(reporter):
         reporter.phase("Reading the environment")
         target = engine.target([text for text in texts if specs.names_python(text)])
-        requests = requests_of(texts, target.markers)
+        requests = requests_of(texts, target.markers, engine.names)
         if _satisfied(requests, engine):
             return Outcome(prefix=engine.path, dry_run=options.dry_run, message=ALREADY)
         resolver = Resolver(target=target, engine=engine, index=index, options=options, reporter=reporter)
         closure, plan = resolver.resolve(requests)
-        plan = reasoned(closure, plan)
+        plan = restored(reasoned(closure, plan), target, engine, index)
         for sentence in _notes(closure, plan):
             reporter.warn(sentence)
         if plan.empty:
@@ -69,7 +72,7 @@ def install(
             prefix=engine.path,
             plan=plan,
             dry_run=options.dry_run,
-            fetched=[row for row in plan.link if row.package is not None and not engine.has(row.package)],
+            fetched=[row for row in plan.link if row.package is not None and not engine.has(row.dist)],
         )
         return _carry_out(outcome, target, engine, index, options, reporter)
 
@@ -109,7 +112,8 @@ def build(
     local = {record: path for path in files for record in [local_record(path, target, engine.names)]}
     chosen = list(local)
     if len(files) < len(texts):
-        requests = requests_of([text for text in texts if not text.endswith(".whl")], target.markers)
+        named = [text for text in texts if not text.endswith(".whl")]
+        requests = requests_of(named, target.markers, engine.names)
         bare = replace(options, bare=True)
         resolver = Resolver(target=target, engine=engine, index=index, options=bare, reporter=reporter)
         _, plan = resolver.resolve(requests)
@@ -141,13 +145,23 @@ def _carry_out(
     return outcome
 
 
-def requests_of(texts: Sequence[str], markers: Mapping[str, str]) -> list[Request]:
+def requests_of(texts: Sequence[str], markers: Mapping[str, str], names: Names) -> list[Request]:
     """SPECs as requests; those whose marker does not hold ask for nothing."""
     found = [specs.parse_spec(text, markers) for text in texts]
-    requests = [request for request in found if request is not None]
+    requests = [_of_project(request, names) for request in found if request is not None]
     if not requests:
         raise SpecError(" ".join(texts), "there is nothing to install for this environment")
     return requests
+
+
+def _of_project(request: Request, names: Names) -> Request:
+    """A package of the bridge as an export names it, asked for by its project's name."""
+    if not request.build or request.requirement is None:
+        return request
+    project = names.project_of(CondaName(request.requirement.name)) or request.project
+    return replace(
+        request, project=project, requirement=Requirement(f"{project}{request.requirement.specifier}")
+    )
 
 
 def _satisfied(requests: Sequence[Request], engine: Engine) -> bool:

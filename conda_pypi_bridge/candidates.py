@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -24,11 +25,17 @@ class Limits:
 
     `versions` are constraints, and what the user asked of a project. `hashes` lists the sha256 of the
     only files admitted of a project; with `require_hashes` no other project may come from an index.
+    `blocked` are patterns of project names that never may.
     """
 
     versions: Mapping[ProjectName, SpecifierSet] = field(default_factory=dict)
     hashes: Mapping[ProjectName, frozenset[str]] = field(default_factory=dict)
     require_hashes: bool = False
+    blocked: Sequence[str] = ()
+
+    def blocks(self, project: ProjectName) -> bool:
+        """Whether nothing of the project may be used."""
+        return any(fnmatchcase(project, pattern) for pattern in self.blocked)
 
     def admits(self, wheel: Wheel) -> bool:
         """Whether the file is one of those that may be used."""

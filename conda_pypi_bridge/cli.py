@@ -224,6 +224,17 @@ def conda_main(args: argparse.Namespace) -> int:
     return run(args, _within_conda)
 
 
+def revert(args: Any) -> None:
+    """``conda install --revision``, which ends here where packages of the bridge are to come back."""
+    from .engines.conda import carry_out, target_prefix
+    from .transparent import reverted
+
+    transaction = reverted(target_prefix(), int(args.revision)) if str(args.revision).isdigit() else None
+    if transaction is not None:
+        carry_out(transaction, args)
+        sys.exit(0)
+
+
 def _without_conda(args: argparse.Namespace) -> Session:
     from .session import without_conda
 
@@ -312,7 +323,7 @@ def _install(args: argparse.Namespace, opened: Open) -> Told:
     files = _requirement_files(args)
     texts = _texts(args, files, "install")
     session = opened(args)
-    options = _options(args, files)
+    options = _options(args, files, session)
     index = session.index(args, files)
     return _told(bridge.install(texts, session.engine, index, options, _reporter(args)))
 
@@ -345,7 +356,7 @@ def _build(args: argparse.Namespace, opened: Open) -> Told:
         texts,
         session.engine,
         session.index(args, files),
-        _options(args, files),
+        _options(args, files, session),
         Path(getattr(args, "output", ".")),
         getattr(args, "compression_level", 9),
         _reporter(args),
@@ -397,7 +408,7 @@ def _texts(args: argparse.Namespace, files: RequirementFile, verb: str) -> list[
     return texts
 
 
-def _options(args: argparse.Namespace, files: RequirementFile) -> Options:
+def _options(args: argparse.Namespace, files: RequirementFile, session: Session) -> Options:
     from .resolve import Options
 
     return Options(
@@ -408,6 +419,7 @@ def _options(args: argparse.Namespace, files: RequirementFile) -> Options:
         hashes=files.hashes,
         require_hashes=files.require_hashes,
         allow_hooks=_flag(args, "allow_hooks"),
+        blocked=session.settings.block,
     )
 
 

@@ -24,7 +24,7 @@ from packaging.version import InvalidVersion, Version
 
 from . import translate
 from .candidates import Limits, Shelf
-from .errors import BridgeError, NoFittingWheel, NotFound, Untranslatable
+from .errors import Blocked, BridgeError, NoFittingWheel, NotFound, Untranslatable
 from .lookahead import Lookahead, Need
 from .model import Candidate, CondaName, CoreMetadata, PackageRecord, ProjectName, ProjectPage, Target, Wheel
 from .names import Names, never_from_pypi
@@ -244,6 +244,9 @@ class Closure:
                     name, places=("the channels",), required_by=edge.required_by
                 )
                 return
+        if self.limits.blocks(edge.project):
+            self.problems[edge.project] = Blocked(edge.project, required_by=edge.required_by)
+            return
         page = yield PageWant(edge.project)
         if page is None:
             self.problems[edge.project] = NotFound(edge.project, required_by=edge.required_by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 
@@ -104,6 +105,30 @@ class Unsatisfiable(BridgeError):
     def __init__(self, explanation: str, *, hint: str = "") -> None:
         super().__init__(f"the requests cannot be met together: {explanation}", hint=hint)
         self.explanation = explanation
+
+
+class Blocked(BridgeError):
+    """A project that the user wants nothing of."""
+
+    def __init__(self, project: str, *, required_by: str = "") -> None:
+        by = f" (required by {required_by})" if required_by else ""
+        super().__init__(
+            f"{project}{by} is on your block list", hint="The list is in condarc: plugins: pypi_bridge_block."
+        )
+        self.project = project
+
+
+class Newcomer(BridgeError):
+    """A project whose first release is younger than the user trusts unseen."""
+
+    def __init__(self, project: str, first: dt.datetime) -> None:
+        super().__init__(
+            f"{project} is new on PyPI: its first release is of {first:%Y-%m-%d}",
+            hint=f"Check the name. If it is meant: conda pypi-install {project}"
+            " (condarc has the limit: plugins: pypi_bridge_min_age_days)",
+        )
+        self.project = project
+        self.first = first
 
 
 class ChannelFailure(BridgeError):

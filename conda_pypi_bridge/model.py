@@ -51,13 +51,15 @@ class Request:
     """One SPEC of the user.
 
     `requirement` is its PEP 508 reading, None where only conda can express it (a build string, a
-    channel, ``|``). `spec` is its conda reading, None where only PEP 508 can (extras).
+    channel, ``|``). `spec` is its conda reading, None where only PEP 508 can (extras). `build` is the
+    build string of a package of the bridge, as an exported environment names it.
     """
 
     text: str
     project: ProjectName
     requirement: Requirement | None = None
     spec: str | None = None
+    build: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

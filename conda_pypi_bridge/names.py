@@ -237,3 +237,9 @@ def _shares_word(project: str, name: str) -> bool:
     words, others = (set(re.findall(r"[a-z]{3,}", text)) for text in (project, name))
     joined = canonicalize_name(name).replace("-", "")
     return bool(words & others) or any(word in joined for word in words)
+
+
+def split_extra(name: CondaName) -> tuple[str, str]:
+    """The project and the extra that a metapackage is named after; of another name, itself and nothing."""
+    project, _, extra = name.partition("_extra_")
+    return project, extra

@@ -70,6 +70,10 @@ def _prepare(command: str) -> None:
         remember_solver()
     ours = str(Path(__file__).with_name("data") / "condarc.yml")
     context.__init__(search_path=(ours, *SEARCH_PATH), argparse_args=context._argparse_args)
+    if command == "install" and context._argparse_args.get("revision"):
+        from .cli import revert
+
+        revert(context._argparse_args)
 
 
 @hookimpl  # type: ignore[untyped-decorator]

@@ -36,7 +36,7 @@ class Options:
     of the files it admits; with `require_hashes` whatever comes from an index must have some. `bare`
     resolves as if nothing but Python was installed. `allow_hooks` admits wheels whose files run when an
     environment is activated, or make menu entries. `upgrade` names installed packages that are wanted
-    newer, although they would do.
+    newer, although they would do. `blocked` are patterns of projects that no index may serve.
     """
 
     pre: bool = False
@@ -48,6 +48,7 @@ class Options:
     bare: bool = False
     allow_hooks: bool = False
     upgrade: frozenset[CondaName] = frozenset()
+    blocked: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +163,12 @@ class Resolver:
             hashed = specs.parse_spec(text, self.target.markers)
             if hashed is not None:
                 hashes[hashed.project] = hashes.get(hashed.project, frozenset()) | allowed
-        return Limits(versions=versions, hashes=hashes, require_hashes=self.options.require_hashes)
+        return Limits(
+            versions=versions,
+            hashes=hashes,
+            require_hashes=self.options.require_hashes,
+            blocked=self.options.blocked,
+        )
 
     def _constraints(self) -> dict[ProjectName, SpecifierSet]:
         """Constraints by project; one whose marker does not hold limits nothing."""
@@ -233,7 +239,8 @@ def _specs(requests: Sequence[Request], closure: Closure) -> list[str]:
         if requirement is None or (request.spec and request.project not in closure.overlaid):
             texts.append(str(request.spec))
             continue
-        texts.append(f"{name} {conda_spec(requirement.specifier)}".strip())
+        version = conda_spec(requirement.specifier) or ("*" if request.build else "")
+        texts.append(f"{name} {version} {request.build}".strip())
         extras = sorted(
             {canonicalize_name(e) for e in requirement.extras} & closure.extras.get(request.project, set())
         )

@@ -113,7 +113,8 @@ def within_conda(args: argparse.Namespace) -> Session:
 
 def solver_session(prefix: Prefix, solving: Solving | None = None) -> Session:
     """For a prefix that conda chose; `solving` is how conda called, where our solver stands in place."""
-    from .engines.conda import CondaEngine, root_prefix
+    from .engines.conda import root_prefix
+    from .engines.conda.engine import CondaEngine
 
     conda = condarc.load(prefix.path, os.environ, Path.home(), root=root_prefix())
     ours = settings.read(conda.plugins)

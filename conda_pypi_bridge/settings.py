@@ -4,6 +4,8 @@ plugins:
   pypi_bridge_index_url: https://...        # instead of pip's configuration
   pypi_bridge_extra_index_urls: [https://...]
   pypi_bridge_private: ["acme-*"]           # names that never go to the public index
+  pypi_bridge_block: ["some-project"]       # patterns of names that are never taken from an index
+  pypi_bridge_min_age_days: 30              # younger projects: plain conda -y refuses them
   pypi_bridge_names: {some-project: its-conda-name}
 """
 
@@ -29,6 +31,8 @@ class Settings:
     index_url: str | None = field(default=None, repr=False)
     extra_index_urls: tuple[str, ...] = field(default=(), repr=False)
     private: tuple[str, ...] = ()
+    block: tuple[str, ...] = ()
+    min_age_days: int = 30
     names: Mapping[ProjectName, CondaName] = field(default_factory=dict)
 
 
@@ -50,6 +54,8 @@ def read(plugins: Mapping[str, Any]) -> Settings:
         index_url=ours.get("index_url"),
         extra_index_urls=tuple(map(str, ours.get("extra_index_urls", ()))),
         private=tuple(map(str, ours.get("private", ()))),
+        block=tuple(map(str, ours.get("block", ()))),
+        min_age_days=ours.get("min_age_days", 30),
         names={ProjectName(project): CondaName(name) for project, name in names.items()},
     )
 
@@ -59,5 +65,7 @@ _TYPES: Mapping[str, type] = {
     "index_url": str,
     "extra_index_urls": list,
     "private": list,
+    "block": list,
+    "min_age_days": int,
     "names": dict,
 }

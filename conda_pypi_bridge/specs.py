@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
@@ -18,7 +18,8 @@ from packaging.utils import canonicalize_name
 
 from . import versions
 from .errors import SpecError
-from .model import CHANNEL, ProjectName, Request
+from .model import CHANNEL, CondaName, ProjectName, Request
+from .names import split_extra
 
 #: Keys of conda's ``name[key=value]`` form beside ``version`` and ``build`` (conda's MatchSpec).
 _CONDA_KEYS = frozenset(
@@ -45,6 +46,7 @@ _PROJECT_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _OPERATOR = r"===|==|!=|<=|>=|~=|<|>|=|"
 _CLAUSE = re.compile(rf"(?P<operator>{_OPERATOR})(?P<version>[A-Za-z0-9*][A-Za-z0-9.*+!_-]*)")
 _BUILD = re.compile(r"[A-Za-z0-9_.+*]+")
+_OUR_BUILD = re.compile(r"(?:.*_)?py_[0-9a-f]{12}")
 _BRACKET = re.compile(r"\[(?P<inside>[^\[\]]*)\]")
 _PAIR = re.compile(r"""\s*(?P<key>\w+)\s*=\s*(?P<value>'[^']*'|"[^"]*"|[^,'"]+?)\s*(?:,|$)""")
 _PATH = re.compile(r"[./~\\]|[A-Za-z]:[\\/]")
@@ -83,7 +85,7 @@ def parse_spec(text: str, markers: Mapping[str, str]) -> Request | None:
     """
     text = text.strip()
     _refuse_unsupported(text)
-    parts = _split(text)
+    parts = _of_extra(_split(text))
     if parts.marker and not _holds(text, parts.marker, markers):
         return None
     requirement = _requirement(text, parts)
@@ -91,7 +93,11 @@ def parse_spec(text: str, markers: Mapping[str, str]) -> Request | None:
     if requirement is None and spec is None:
         raise SpecError(text, f"{parts.version!r} is no version specifier (PEP 440)")
     return Request(
-        text=text, project=ProjectName(canonicalize_name(parts.name)), requirement=requirement, spec=spec
+        text=text,
+        project=ProjectName(canonicalize_name(parts.name)),
+        requirement=requirement,
+        spec=spec,
+        build=parts.build if requirement is not None else "",
     )
 
 
@@ -99,6 +105,14 @@ def names_python(text: str) -> bool:
     """Whether a SPEC is about Python itself; told before the target, whose Python it decides, is known."""
     named = _NAME.match(text.rpartition("::")[2].strip())
     return named is not None and named[0].lower() == "python"
+
+
+def _of_extra(parts: _Parts) -> _Parts:
+    """An exported environment names an extra by its metapackage; its project is named with its own build."""
+    project, extra = split_extra(CondaName(parts.name))
+    if not extra or not _OUR_BUILD.fullmatch(parts.build):
+        return parts
+    return replace(parts, name=project, extras=(extra,), build="")
 
 
 def _refuse_unsupported(text: str) -> None:
@@ -225,7 +239,8 @@ def _holds(text: str, marker: str, environment: Mapping[str, str]) -> bool:
 
 def _requirement(text: str, parts: _Parts) -> Requirement | None:
     """The PEP 508 reading; None where only conda can express the request."""
-    conda_only = parts.build or parts.conda_keys or parts.channel not in {"", CHANNEL} or "|" in parts.version
+    build = "" if _OUR_BUILD.fullmatch(parts.build) else parts.build
+    conda_only = build or parts.conda_keys or parts.channel not in {"", CHANNEL} or "|" in parts.version
     if parts.extras and conda_only:
         raise SpecError(text, "extras cannot be combined with a channel, a build, or '|'")
     if parts.marker and conda_only:

@@ -23,17 +23,19 @@ PACKAGE = "conda_pypi_bridge"
 #: ``engines``, whose engines know nothing of each other.
 RANKS = {
     # doors
-    "__main__": 42,
-    "plugin": 42,
-    "notebook": 42,
-    "server": 42,
-    "cli": 41,
-    "fallback": 41,
+    "__main__": 43,
+    "plugin": 43,
+    "notebook": 43,
+    "server": 43,
+    "cli": 42,
+    "fallback": 42,
+    "transparent": 41,
     "display": 40,
     "session": 40,
     # story
     "bridge": 30,
     "make": 29,
+    "rebuild": 29,
     "resolve": 28,
     # edges
     "index": 23,
@@ -64,9 +66,9 @@ RANKS = {
     "closure": 13,
     "candidates": 12,
     "lookahead": 12,
+    "specs": 12,
     "translate": 12,
     "names": 11,
-    "specs": 11,
     "tags": 11,
     "versions": 10,
     # ground

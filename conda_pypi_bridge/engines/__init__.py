@@ -82,8 +82,8 @@ class Engine(Protocol):
         """Show the plan; whether the user agrees."""
         ...
 
-    def has(self, record: PackageRecord) -> bool:
-        """Whether the package is built and in the engine's cache."""
+    def has(self, dist: str) -> bool:
+        """Whether the package (``name-version-build``) is built and in the engine's cache."""
         ...
 
     def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:

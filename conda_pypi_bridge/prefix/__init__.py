@@ -6,7 +6,7 @@ environment are seen as well as a conda one. Only `append_history`, `prune_empty
 
 from .dists import files_of, prune_empty
 from .environment import Prefix, dist_mapping, read_prefix
-from .guard import held, lock_file, set_aside
+from .guard import exclusive, held, lock_file, set_aside
 from .history import append_history, redact, requested_specs
 from .interpreter import PythonInPrefix, native_markers
 from .layout import placed_files, refuse_clobbering
@@ -17,6 +17,7 @@ __all__ = [
     "PythonInPrefix",
     "append_history",
     "dist_mapping",
+    "exclusive",
     "files_of",
     "held",
     "is_writable",

@@ -39,16 +39,26 @@ def lock_file(path: Path) -> Path:
 
 @contextmanager
 def held(prefix: Prefix, reporter: Reporter) -> Iterator[None]:
-    """Only one process of the bridge changes a prefix at a time; the others wait, and say so.
+    """`exclusive`, for a prefix that may be changed.
 
-    Raises `PrefixError` where the prefix must not be changed: it is read-only, or frozen (CEP 22).
+    Raises `PrefixError` where it must not: it is read-only, or frozen (CEP 22).
     """
     hint = "Choose another with -n or -p."
     if not is_writable(prefix.path):
         raise PrefixError(str(prefix.path), "this environment is read-only", hint=hint)
     if prefix.frozen is not None:
         raise PrefixError(str(prefix.path), f"this environment is frozen. {prefix.frozen}".strip(), hint=hint)
-    lock = FileLock(lock_file(prefix.path))
+    with exclusive(prefix, reporter):
+        yield
+
+
+@contextmanager
+def exclusive(prefix: Prefix, reporter: Reporter) -> Iterator[None]:
+    """Only one process of the bridge changes a prefix at a time; the others wait, and say so.
+
+    Who holds it may hold it once more.
+    """
+    lock = FileLock(lock_file(prefix.path), is_singleton=True)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -3,17 +3,23 @@
 The overlay becomes a ``file:`` channel for the length of one solve. The records that the solve chose
 from it are renamed to the bridge's own channel, their packages are put ready-extracted into conda's
 package cache, and conda's transaction links them like any other.
+
+The engine itself is in `engine`, which costs more to import than what plain conda commands need.
 """
 
-from .engine import (
+from .calling import (
     UNSATISFIABLE,
-    CondaEngine,
     Solving,
     as_conda_error,
     asked_to_update_all,
+    asks_nobody,
+    bridged_names,
+    carry_out,
     context_flags,
     is_offline,
+    is_ours,
     is_quiet,
+    links_ours,
     match_specs,
     remember_solver,
     root_prefix,
@@ -22,13 +28,17 @@ from .engine import (
 
 __all__ = [
     "UNSATISFIABLE",
-    "CondaEngine",
     "Solving",
     "as_conda_error",
     "asked_to_update_all",
+    "asks_nobody",
+    "bridged_names",
+    "carry_out",
     "context_flags",
     "is_offline",
+    "is_ours",
     "is_quiet",
+    "links_ours",
     "match_specs",
     "remember_solver",
     "root_prefix",

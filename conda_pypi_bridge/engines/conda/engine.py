@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from conda import CondaError
-from conda.base.constants import DEFAULT_SOLVER, ChannelPriority, DepsModifier, UpdateModifier
 from conda.base.context import context
 from conda.core.package_cache_data import PackageCacheData
-from conda.core.subdir_data import SubdirData
-from conda.exceptions import (
-    CondaSystemExit,
-    PackagesNotFoundError,
-    ResolvePackageNotFound,
-    SpecsConfigurationConflictError,
-    UnsatisfiableError,
-)
+from conda.exceptions import CondaSystemExit
 from conda.models.match_spec import MatchSpec
 from conda.models.records import PackageCacheRecord
 from conda.models.version import VersionSpec
@@ -32,14 +21,15 @@ from filelock import FileLock
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from ...errors import BridgeError, PrefixError, SpecError, Unsatisfiable
+from ...errors import SpecError, Unsatisfiable
 from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
 from ...names import Names
-from ...prefix import Prefix, held, lock_file, native_markers, refuse_clobbering, set_aside
-from ...report import Reporter
+from ...prefix import Prefix, exclusive, held, lock_file, native_markers, refuse_clobbering, set_aside
+from ...report import Reporter, Silent
 from ...tags import make_target
 from ...versions import conda_version
 from .. import Problem, version_pair
+from .calling import UNSATISFIABLE, Solving
 from .records import BridgeChannel, conda_record, is_cached, written
 from .transaction import BridgeTransaction
 
@@ -47,169 +37,6 @@ try:
     from conda.reporters import confirm_yn
 except ImportError:  # conda < 25
     from conda.cli.common import confirm_yn
-
-#: What the backends raise where there is no solution; those of plugins derive from these.
-UNSATISFIABLE = (
-    UnsatisfiableError,
-    PackagesNotFoundError,
-    ResolvePackageNotFound,
-    SpecsConfigurationConflictError,
-)
-
-
-def target_prefix() -> Path:
-    """The environment that conda's arguments and configuration choose.
-
-    Raises `PrefixError` where it is none.
-    """
-    prefix = Path(context.target_prefix)
-    if not (prefix / "conda-meta" / "history").is_file():
-        hint = f"Create it first: conda create -p {prefix} python"
-        raise PrefixError(str(prefix), "this is no conda environment", hint=hint)
-    return prefix
-
-
-#: The user's own backend, while ours stands in its place.
-_plain_solver: list[str] = []
-
-
-def remember_solver() -> None:
-    """Name the bridge's solver in the place of the user's, for when the context is made anew."""
-    if context.solver == CHANNEL:
-        return
-    _plain_solver[:] = [context.solver]
-    os.environ["CONDA_SOLVER"] = CHANNEL
-    context.plugin_manager.get_cached_solver_backend.cache_clear()
-
-
-def plain_backend() -> Any:
-    """The user's own backend; conda's default where theirs is ours for good."""
-    names = [*_plain_solver, *([] if context.solver == CHANNEL else [context.solver])]
-    return context.plugin_manager.get_solver_backend(names[0] if names else DEFAULT_SOLVER)
-
-
-def as_conda_error(error: BridgeError) -> CondaError:
-    """The error as conda tells it, without a report of a crash."""
-    return CondaError(" ".join(filter(None, (f"{error}.", error.hint))))
-
-
-def asked_to_update_all(modifiers: Mapping[str, Any]) -> bool:
-    """Whether ``conda update --all`` asks."""
-    return UpdateModifier.UPDATE_ALL in (modifiers.get("update_modifier"), context.update_modifier)
-
-
-def match_specs(specs: Any) -> list[MatchSpec]:
-    """conda's callers give specs as objects or as texts."""
-    return [MatchSpec(spec) for spec in specs]
-
-
-def is_quiet() -> bool:
-    """Whether conda was told to print no progress, or JSON alone."""
-    return bool(context.quiet or context.json)
-
-
-def is_offline() -> bool:
-    """Whether conda was told to stay off the network, by an option, a variable or a file."""
-    return bool(context.offline)
-
-
-def root_prefix() -> Path:
-    """The conda installation that runs."""
-    return Path(context.root_prefix)
-
-
-def context_flags() -> dict[str, bool]:
-    """conda's settings that are options of ours too, wherever they were set."""
-    return {
-        "dry_run": bool(context.dry_run),
-        "json": bool(context.json),
-        "quiet": bool(context.quiet),
-        "offline": bool(context.offline),
-        "yes": bool(context.always_yes),
-    }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Solving:
-    """How to make a solver of the user's own backend, and what to ask of it.
-
-    `keywords` go to the backend as they are; `tries` are the modifiers of ``solve_for_transaction``, tried
-    in turn.
-    """
-
-    backend: Any
-    channels: Sequence[Any]
-    subdirs: Sequence[str]
-    keywords: Mapping[str, Any]
-    tries: Sequence[Mapping[str, Any]]
-
-    @classmethod
-    def of_context(cls) -> Solving:
-        """As ``conda install`` solves: installed packages frozen at first, then only what must change."""
-        return cls(
-            backend=plain_backend(),
-            channels=context.channels,
-            subdirs=context.subdirs,
-            keywords={"command": "install"},
-            tries=[
-                # conda's classic solver explains a conflict at length only where no further try is due
-                {
-                    "update_modifier": update,
-                    "deps_modifier": context.deps_modifier,
-                    "should_retry_solve": True,
-                }
-                for update in (UpdateModifier.FREEZE_INSTALLED, UpdateModifier.UPDATE_SPECS)
-            ],
-        )
-
-    @classmethod
-    def of_call(cls, channels: Any, subdirs: Any, **keywords: Any) -> Solving:
-        """As conda called a solver plugin of ours."""
-        return cls(
-            backend=plain_backend(),
-            channels=list(channels) or context.channels,
-            subdirs=list(subdirs) or context.subdirs,
-            keywords=keywords,
-            tries=(),
-        )
-
-    def has(self, name: str) -> bool:
-        """Whether any channel has a package of that name."""
-        return bool(SubdirData.query_all(MatchSpec(name), channels=self.channels, subdirs=self.subdirs))
-
-    def records(self, name: str) -> list[Any]:
-        """What the solver may choose of a name: under strict priority, the first channel's that has it."""
-        if context.channel_priority != ChannelPriority.STRICT:
-            return list(SubdirData.query_all(MatchSpec(name), channels=self.channels, subdirs=self.subdirs))
-        found = (
-            list(SubdirData.query_all(MatchSpec(name), channels=[channel], subdirs=self.subdirs))
-            for channel in self.channels
-        )
-        return next(filter(None, found), [])
-
-    def solver(
-        self,
-        prefix: Path,
-        *,
-        first: Sequence[Any] = (),
-        specs: Sequence[MatchSpec] = (),
-        removed: Sequence[MatchSpec] = (),
-    ) -> Any:
-        """A solver over the channels, with some before them."""
-        return self.backend(
-            str(prefix),
-            [*first, *self.channels],
-            self.subdirs,
-            specs_to_add=list(specs),
-            specs_to_remove=list(removed),
-            **self.keywords,
-        )
-
-    def modifiers(self, *, deps: bool) -> Sequence[Mapping[str, Any]]:
-        """The tries, without dependencies where these are not wanted."""
-        if deps:
-            return self.tries
-        return [{**modifiers, "deps_modifier": DepsModifier.NO_DEPS} for modifiers in self.tries]
 
 
 class CondaEngine:
@@ -332,7 +159,7 @@ class CondaEngine:
     def _spare_pip(self, plan: Plan) -> None:
         """Refuse a plan that breaks what pip placed: conda does not know of its requirements."""
         coming = {row.name: Version(row.version) for row in plan.link if row.package is not None}
-        replaced = {dist.project for dist in self._replaced(plan)}
+        replaced = {dist.project for dist in self.replaced(plan)}
         for dist in self._prefix.dists:
             if dist.owner is not None or dist.project in replaced:
                 continue
@@ -361,27 +188,19 @@ class CondaEngine:
         except UNSATISFIABLE as error:
             raise Unsatisfiable(_sentence(error)) from error
 
+    def adopt(self, transaction: Any, packages: Iterable[PackageRecord] = ()) -> Plan:
+        """Take over a transaction of conda's own; `packages` are those of the bridge that are new in it."""
+        self._packages = {package.dist: package for package in packages}
+        return self._take(transaction)
+
     def _take(self, transaction: Any) -> Plan:
         """Keep conda's transaction, with the overlay's records under the bridge's own channel."""
         (setup,) = transaction.prefix_setups.values()
         kept = setup._replace(link_precs=tuple(self._ours(record) for record in setup.link_precs))
-        self._refuse_missing(kept.link_precs)
         self._setup = kept
         return Plan(
             link=[self._row(r) for r in kept.link_precs], unlink=[self._row(r) for r in kept.unlink_precs]
         )
-
-    def _refuse_missing(self, linked: Iterable[Any]) -> None:
-        """conda links anew what depends on Python's minor version; nothing could fetch ours again."""
-        for record in linked:
-            dist = f"{record.name}-{record.version}-{record.build}"
-            ours = record.channel.canonical_name == CHANNEL and dist not in self._packages
-            if ours and not any(is_cached(Path(folder), dist) for folder in context.pkgs_dirs):
-                raise PrefixError(
-                    str(self.path),
-                    f"{record.name} {record.version} must be linked anew, and its package is in no cache",
-                    hint=f"Remove {record.name} first, and install it again afterwards.",
-                )
 
     def _ours(self, record: Any) -> Any:
         package = self._packages.get(f"{record.name}-{record.version}-{record.build}")
@@ -405,16 +224,19 @@ class CondaEngine:
 
     def transaction(self, plan: Plan, build: Callable[[], None], note: str = "") -> BridgeTransaction:
         """conda's transaction for the plan that was solved last; `build` stages what it links."""
-        replaced = self._replaced(plan)
+        replaced = self.replaced(plan)
 
         def built() -> None:
             build()
             for folder in context.pkgs_dirs:
                 refuse_clobbering(self._prefix, plan, Path(folder))
 
-        return BridgeTransaction(
-            self._setup, build=built, aside=lambda: set_aside(self._prefix, replaced), note=note
-        )
+        @contextmanager
+        def alone() -> Iterator[None]:
+            with exclusive(self._prefix, Silent()), set_aside(self._prefix, replaced):
+                yield
+
+        return BridgeTransaction(self._setup, build=built, alone=alone, note=note)
 
     def confirm(self, plan: Plan, reporter: Reporter) -> bool:
         """conda's own summary and question."""
@@ -428,8 +250,8 @@ class CondaEngine:
         except CondaSystemExit:
             return False
 
-    def has(self, record: PackageRecord) -> bool:
-        return any(is_cached(Path(folder), record.dist) for folder in context.pkgs_dirs)
+    def has(self, dist: str) -> bool:
+        return any(is_cached(Path(folder), dist) for folder in context.pkgs_dirs)
 
     def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
         cache = PackageCacheData.first_writable()
@@ -453,7 +275,7 @@ class CondaEngine:
         transaction.download_and_extract()
         transaction.execute()
 
-    def _replaced(self, plan: Plan) -> list[InstalledDist]:
+    def replaced(self, plan: Plan) -> list[InstalledDist]:
         """What pip placed of the projects that are about to be linked."""
         linked = {row.name for row in plan.link}
         placed = [dist for dist in self._prefix.dists if dist.owner is None]

@@ -10,7 +10,8 @@ from conda.core.link import UnlinkLinkTransaction
 
 
 class BridgeTransaction(UnlinkLinkTransaction):  # type: ignore[misc]
-    """`build` puts the packages into conda's cache; `aside` holds what pip placed away while linking.
+    """`build` puts the packages into conda's cache; `alone` is what linking happens within: nobody else
+    changes the prefix, and what pip placed is held away.
 
     `note` is what there is to say below conda's summary.
     """
@@ -20,12 +21,12 @@ class BridgeTransaction(UnlinkLinkTransaction):  # type: ignore[misc]
         setup: Any,
         *,
         build: Callable[[], None],
-        aside: Callable[[], AbstractContextManager[None]],
+        alone: Callable[[], AbstractContextManager[None]],
         note: str = "",
     ) -> None:
         super().__init__(setup)
         self._build = build
-        self._aside = aside
+        self._alone = alone
         self._note = note
 
     def print_transaction_summary(self) -> Any:
@@ -40,5 +41,5 @@ class BridgeTransaction(UnlinkLinkTransaction):  # type: ignore[misc]
         super().download_and_extract()
 
     def execute(self) -> None:
-        with self._aside():
+        with self._alone():
             super().execute()

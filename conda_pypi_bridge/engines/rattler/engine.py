@@ -310,13 +310,13 @@ class RattlerEngine:
     def confirm(self, plan: Plan, reporter: Reporter) -> bool:
         return reporter.confirm(plan, str(self.path))
 
-    def has(self, record: PackageRecord) -> bool:
-        return (self._cache / record.dist / "info" / "index.json").is_file()
+    def has(self, dist: str) -> bool:
+        return (self._cache / dist / "info" / "index.json").is_file()
 
     def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
         self._cache.mkdir(parents=True, exist_ok=True)
         with FileLock(lock_file(self._cache / record.dist)):
-            if not self.has(record):
+            if not self.has(record.dist):
                 unpack(self._cache / record.dist)
 
     def link(self, plan: Plan) -> None:

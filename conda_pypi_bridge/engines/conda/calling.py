@@ -1,0 +1,228 @@
+"""What conda's own configuration and arguments say, and its solver as they choose it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from conda import CondaError
+from conda.base.constants import DEFAULT_SOLVER, ChannelPriority, DepsModifier, UpdateModifier
+from conda.base.context import context
+from conda.core.prefix_data import PrefixData
+from conda.core.subdir_data import SubdirData
+from conda.exceptions import (
+    PackagesNotFoundError,
+    ResolvePackageNotFound,
+    SpecsConfigurationConflictError,
+    UnsatisfiableError,
+)
+from conda.models.channel import Channel
+from conda.models.match_spec import MatchSpec
+
+from ...errors import BridgeError, PrefixError
+from ...model import CHANNEL, CondaName
+
+#: What the backends raise where there is no solution; those of plugins derive from these.
+UNSATISFIABLE = (
+    UnsatisfiableError,
+    PackagesNotFoundError,
+    ResolvePackageNotFound,
+    SpecsConfigurationConflictError,
+)
+
+
+def target_prefix() -> Path:
+    """The environment that conda's arguments and configuration choose.
+
+    Raises `PrefixError` where it is none.
+    """
+    prefix = Path(context.target_prefix)
+    if not (prefix / "conda-meta" / "history").is_file():
+        hint = f"Create it first: conda create -p {prefix} python"
+        raise PrefixError(str(prefix), "this is no conda environment", hint=hint)
+    return prefix
+
+
+#: The user's own backend, while ours stands in its place.
+_plain_solver: list[str] = []
+
+
+def remember_solver() -> None:
+    """Name the bridge's solver in the place of the user's, for when the context is made anew."""
+    if context.solver == CHANNEL:
+        return
+    _plain_solver[:] = [context.solver]
+    os.environ["CONDA_SOLVER"] = CHANNEL
+    context.plugin_manager.get_cached_solver_backend.cache_clear()
+
+
+def plain_backend() -> Any:
+    """The user's own backend; conda's default where theirs is ours for good."""
+    names = [*_plain_solver, *([] if context.solver == CHANNEL else [context.solver])]
+    return context.plugin_manager.get_solver_backend(names[0] if names else DEFAULT_SOLVER)
+
+
+def as_conda_error(error: BridgeError) -> CondaError:
+    """The error as conda tells it, without a report of a crash."""
+    return CondaError(" ".join(filter(None, (f"{error}.", error.hint))))
+
+
+def asked_to_update_all(modifiers: Mapping[str, Any]) -> bool:
+    """Whether ``conda update --all`` asks."""
+    return UpdateModifier.UPDATE_ALL in (modifiers.get("update_modifier"), context.update_modifier)
+
+
+def match_specs(specs: Any) -> list[MatchSpec]:
+    """conda's callers give specs as objects or as texts."""
+    return [MatchSpec(spec) for spec in specs]
+
+
+def bridged_names(prefix: Path) -> frozenset[CondaName]:
+    """The installed packages that came from an index through the bridge."""
+    records = PrefixData(str(prefix)).iter_records()
+    return frozenset(CondaName(r.name) for r in records if r.channel.canonical_name == CHANNEL)
+
+
+def is_ours(spec: MatchSpec) -> bool:
+    """Whether a spec names the bridge's channel."""
+    channel = spec.get("channel")
+    return channel is not None and channel.canonical_name == CHANNEL
+
+
+def links_ours(transaction: Any) -> bool:
+    """Whether a transaction links packages of the bridge."""
+    setups = transaction.prefix_setups.values()
+    return any(record.channel.canonical_name == CHANNEL for setup in setups for record in setup.link_precs)
+
+
+def _without_ours(channels: Iterable[Any]) -> list[Any]:
+    """The channels, apart from the bridge's, which is a name alone: exports list it."""
+    return [channel for channel in channels if Channel(channel).canonical_name != CHANNEL]
+
+
+def asks_nobody() -> bool:
+    """Whether conda was told not to ask: a script runs it."""
+    return bool(context.always_yes or context.json)
+
+
+def is_quiet() -> bool:
+    """Whether conda was told to print no progress, or JSON alone."""
+    return bool(context.quiet or context.json)
+
+
+def is_offline() -> bool:
+    """Whether conda was told to stay off the network, by an option, a variable or a file."""
+    return bool(context.offline)
+
+
+def root_prefix() -> Path:
+    """The conda installation that runs."""
+    return Path(context.root_prefix)
+
+
+def context_flags() -> dict[str, bool]:
+    """conda's settings that are options of ours too, wherever they were set."""
+    return {
+        "dry_run": bool(context.dry_run),
+        "json": bool(context.json),
+        "quiet": bool(context.quiet),
+        "offline": bool(context.offline),
+        "yes": bool(context.always_yes),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solving:
+    """How to make a solver of the user's own backend, and what to ask of it.
+
+    `keywords` go to the backend as they are; `tries` are the modifiers of ``solve_for_transaction``, tried
+    in turn.
+    """
+
+    backend: Any
+    channels: Sequence[Any]
+    subdirs: Sequence[str]
+    keywords: Mapping[str, Any]
+    tries: Sequence[Mapping[str, Any]]
+
+    @classmethod
+    def of_context(cls) -> Solving:
+        """As ``conda install`` solves: installed packages frozen at first, then only what must change."""
+        return cls(
+            backend=plain_backend(),
+            channels=_without_ours(context.channels),
+            subdirs=context.subdirs,
+            keywords={"command": "install"},
+            tries=[
+                # conda's classic solver explains a conflict at length only where no further try is due
+                {
+                    "update_modifier": update,
+                    "deps_modifier": context.deps_modifier,
+                    "should_retry_solve": True,
+                }
+                for update in (UpdateModifier.FREEZE_INSTALLED, UpdateModifier.UPDATE_SPECS)
+            ],
+        )
+
+    @classmethod
+    def of_call(cls, channels: Any, subdirs: Any, **keywords: Any) -> Solving:
+        """As conda called a solver plugin of ours."""
+        return cls(
+            backend=plain_backend(),
+            channels=_without_ours(list(channels) or context.channels),
+            subdirs=list(subdirs) or context.subdirs,
+            keywords=keywords,
+            tries=(),
+        )
+
+    def asked(self, modifiers: Mapping[str, Any]) -> Solving:
+        """The same, as conda now asks."""
+        return replace(self, tries=[modifiers])
+
+    def has(self, name: str) -> bool:
+        """Whether any channel has a package of that name."""
+        return bool(SubdirData.query_all(MatchSpec(name), channels=self.channels, subdirs=self.subdirs))
+
+    def records(self, name: str) -> list[Any]:
+        """What the solver may choose of a name: under strict priority, the first channel's that has it."""
+        if context.channel_priority != ChannelPriority.STRICT:
+            return list(SubdirData.query_all(MatchSpec(name), channels=self.channels, subdirs=self.subdirs))
+        found = (
+            list(SubdirData.query_all(MatchSpec(name), channels=[channel], subdirs=self.subdirs))
+            for channel in self.channels
+        )
+        return next(filter(None, found), [])
+
+    def solver(
+        self,
+        prefix: Path,
+        *,
+        first: Sequence[Any] = (),
+        specs: Sequence[MatchSpec] = (),
+        removed: Sequence[MatchSpec] = (),
+    ) -> Any:
+        """A solver over the channels, with some before them."""
+        return self.backend(
+            str(prefix),
+            [*first, *self.channels],
+            self.subdirs,
+            specs_to_add=list(specs),
+            specs_to_remove=list(removed),
+            **self.keywords,
+        )
+
+    def modifiers(self, *, deps: bool) -> Sequence[Mapping[str, Any]]:
+        """The tries, without dependencies where these are not wanted."""
+        if deps:
+            return self.tries
+        return [{**modifiers, "deps_modifier": DepsModifier.NO_DEPS} for modifiers in self.tries]
+
+
+def carry_out(transaction: Any, args: Any) -> None:
+    """Show, ask and execute, as conda does with a transaction of its own."""
+    from conda.cli.install import handle_txn
+
+    handle_txn(transaction, context.target_prefix, args, newenv=False)

@@ -1,0 +1,82 @@
+"""``conda install --revision``: an environment as it was, packages of the bridge included.
+
+conda looks for what it links again in its channels alone, where packages of an index never are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from conda.base.context import context
+from conda.core.link import PrefixSetup, UnlinkLinkTransaction
+from conda.core.package_cache_data import PackageCacheData
+from conda.core.prefix_data import PrefixData
+from conda.core.solve import diff_for_unlink_link_precs
+from conda.core.subdir_data import SubdirData
+from conda.exceptions import CondaIndexError, PackagesNotFoundError
+from conda.history import History
+from conda.models.match_spec import MatchSpec
+from conda.models.prefix_graph import PrefixGraph
+
+from ...model import PackageRecord
+from .calling import is_ours
+from .records import conda_record, is_cached
+
+
+class Revision:
+    """The state of a prefix after its change number `number`, as ``conda list --revisions`` counts."""
+
+    def __init__(self, prefix: Path, number: int) -> None:
+        history = History(str(prefix))
+        try:
+            texts = history.get_state(number)
+        except IndexError as error:
+            raise CondaIndexError(f"no such revision: {number}") from error
+        self._prefix = prefix
+        self._requested = tuple(history.get_requested_specs_map().values())
+        self._wanted = [MatchSpec.from_dist_str(text) for text in texts]
+        self._installed = {_dist(record): record for record in PrefixData(str(prefix)).iter_records()}
+
+    @property
+    def python(self) -> str | None:
+        """The version of Python in that state."""
+        return next((str(spec.get("version")) for spec in self._wanted if spec.name == "python"), None)
+
+    @property
+    def bridged(self) -> Sequence[str]:
+        """``name-version-build`` of the packages of the bridge that are not installed now."""
+        ours = (_dist(spec) for spec in self._wanted if is_ours(spec))
+        return [dist for dist in ours if dist not in self._installed]
+
+    @property
+    def lost(self) -> Sequence[str]:
+        """Those that no cache has."""
+        return [d for d in self.bridged if not any(is_cached(Path(f), d) for f in context.pkgs_dirs)]
+
+    def transaction(self, packages: Iterable[PackageRecord]) -> UnlinkLinkTransaction:
+        """What leads there; `packages` are the lost ones. Raises conda's ``PackagesNotFoundError``."""
+        rebuilt = {package.dist: conda_record(package) for package in packages}
+        found = {spec: next(self._records(spec, rebuilt), None) for spec in self._wanted}
+        missing = [spec for spec, record in found.items() if record is None]
+        if missing:
+            raise PackagesNotFoundError(missing)
+        unlink, link = diff_for_unlink_link_precs(str(self._prefix), tuple(PrefixGraph(found.values()).graph))
+        return UnlinkLinkTransaction(PrefixSetup(str(self._prefix), unlink, link, (), self._requested, ()))
+
+    def _records(self, spec: MatchSpec, rebuilt: dict[str, Any]) -> Iterator[Any]:
+        """Records of exactly that package, from where it costs least."""
+        dist = _dist(spec)
+        yield from (records[dist] for records in (self._installed, rebuilt) if dist in records)
+        if is_ours(spec):
+            yield from PackageCacheData.query_all(
+                MatchSpec(f"{spec.name}=={spec.version}={spec.get('build')}")
+            )
+        else:
+            yield from SubdirData.query_all(spec, channels=context.channels, subdirs=context.subdirs)
+
+
+def _dist(item: Any) -> str:
+    """``name-version-build`` of a record, or of a spec that names one exactly."""
+    return f"{item.get('name')}-{item.get('version')}-{item.get('build')}"

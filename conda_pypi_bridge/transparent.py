@@ -1,0 +1,172 @@
+"""What plain conda commands do with packages of the index, once channels alone do not suffice."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .bridge import reasoned, requests_of
+from .display import Terminal
+from .engines.conda import Solving, as_conda_error, asks_nobody, is_quiet
+from .engines.conda.engine import CondaEngine
+from .errors import BridgeError, Newcomer, NotFound
+from .index import Index
+from .make import make
+from .model import CondaName, Plan, ProjectName, Request, Target
+from .names import Names
+from .prefix import Prefix
+from .rebuild import rebuilt, restored
+from .report import Silent
+from .resolve import Options, Resolver
+from .session import Session, solver_session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """conda's specs; `ours` are the names that the index serves, `upgraded` those that are wanted newer."""
+
+    specs: Sequence[Any]
+    ours: frozenset[str]
+    upgraded: frozenset[CondaName]
+
+
+def solved(path: Path, solving: Solving, asked: Asked, failure: Exception | None) -> Any:
+    """A transaction over channels and index.
+
+    Raises ``CondaError``, and where no index has the names either, `failure`: what conda said of them.
+    """
+    try:
+        return _solved(solver_session(Prefix(path), solving), asked)
+    except NotFound as error:
+        raise (failure or as_conda_error(error)) from error
+    except BridgeError as error:
+        raise as_conda_error(error) from error
+
+
+def relinked(path: Path, solving: Solving, transaction: Any) -> Any:
+    """conda's own transaction, its packages of the bridge made once more where no cache has them."""
+    try:
+        work = _Work.of(solver_session(Prefix(path), solving), [])
+        plan = restored(work.engine.adopt(transaction), work.target, work.engine, work.index)
+        return work.transaction(plan)
+    except BridgeError as error:
+        raise as_conda_error(error) from error
+
+
+def reverted(path: Path, number: int) -> Any | None:
+    """The transaction of ``conda install --revision``; None where conda needs no help with it."""
+    from .engines.conda.revisions import Revision
+
+    revision = Revision(path, number)
+    if not revision.bridged:
+        return None
+    try:
+        python = [] if revision.python is None else [f"python =={revision.python}"]
+        work = _Work.of(solver_session(Prefix(path)), python)
+        found = {d: rebuilt(d, work.target, work.engine.names, work.index) for d in revision.lost}
+        packages = [package for package in found.values() if package is not None]
+        return work.transaction(work.engine.adopt(revision.transaction(packages), packages))
+    except BridgeError as error:
+        raise as_conda_error(error) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What a solve and what follows it share."""
+
+    engine: CondaEngine
+    index: Index
+    target: Target
+    options: Options
+
+    @classmethod
+    def of(cls, session: Session, python: Sequence[str], **options: Any) -> _Work:
+        engine = session.engine
+        assert isinstance(engine, CondaEngine)
+        return cls(
+            engine=engine,
+            index=session.open_index(),
+            target=engine.target(python),
+            options=Options(blocked=session.settings.block, **options),
+        )
+
+    def transaction(self, plan: Plan) -> Any:
+        """conda's transaction, which builds what no cache has once the user agreed."""
+        packages = [row.package for row in plan.link if row.package is not None]
+        reporter = Terminal(ask=False, quiet=is_quiet())
+
+        def build() -> None:
+            missing = [package for package in packages if not self.engine.has(package.dist)]
+            make(missing, self.target, self.engine.stage, self.index, self.options, reporter)
+
+        return self.engine.transaction(plan, build, "\n".join(self._note(plan)))
+
+    def _note(self, plan: Plan) -> Iterator[str]:
+        """Which packages come from the index, since when they are there, and why they are needed."""
+        rows = sorted((row for row in plan.link if row.origin == "pypi"), key=lambda row: row.name)
+        listed = [row for row in rows if row.package is None or row.package.wheel is not None]
+        if listed:
+            yield "From PyPI, because no channel has them:\n"
+        for row in listed:
+            wheel = row.package.wheel if row.package is not None else None
+            uploaded = wheel.upload_time if wheel is not None else None
+            since = f"uploaded {uploaded:%Y-%m-%d}" if uploaded else ""
+            yield f"  {row.name} {row.version}: {', '.join(filter(None, (row.why, since))) or 'as it was'}"
+        for dist in self.engine.replaced(plan):
+            yield f"  {dist.project} {dist.version}, which pip placed here, is replaced"
+        yield ""
+
+
+def _solved(session: Session, asked: Asked) -> Any:
+    texts = [str(spec) for spec in asked.specs]
+    python = _python_specs(asked, texts, installed=session.prefix.python is not None)
+    work = _Work.of(session, python, upgrade=asked.upgraded)
+    requests = list(_requests(asked, texts, work.target.markers, work.engine.names))
+    resolver = Resolver(
+        target=work.target, engine=work.engine, index=work.index, options=work.options, reporter=Silent()
+    )
+    closure, plan = resolver.resolve(requests)
+    _refuse_newcomers(plan, work.index, dt.timedelta(days=session.settings.min_age_days))
+    return work.transaction(restored(reasoned(closure, plan), work.target, work.engine, work.index))
+
+
+def _python_specs(asked: Asked, texts: Sequence[str], *, installed: bool) -> list[str]:
+    """What decides about Python: nothing where it is installed and not asked for."""
+    named = [text for spec, text in zip(asked.specs, texts, strict=True) if spec.name == "python"]
+    if installed:
+        return named
+    known = [text for spec, text in zip(asked.specs, texts, strict=True) if spec.name not in asked.ours]
+    return [*known, *([] if named else ["python"])]
+
+
+def _requests(
+    asked: Asked, texts: Sequence[str], markers: Mapping[str, str], names: Names
+) -> Iterator[Request]:
+    """The user's specs: those that channels serve as they are, the others read as PEP 508 too."""
+    for spec, text in zip(asked.specs, texts, strict=True):
+        (request,) = requests_of([text], markers, names)
+        yield request if spec.name in asked.ours else replace(request, requirement=None, spec=text)
+
+
+def _refuse_newcomers(plan: Plan, index: Index, age: dt.timedelta) -> None:
+    """A name that is new on the index may be a slip of the pen that somebody waited for.
+
+    Where conda asks before it goes on, its question is below the upload date; a script is refused.
+    """
+    if not (asks_nobody() and age):
+        return
+    for row in plan.link:
+        if row.package is not None:
+            first = _first_release(row.package.project, index)
+            if first is not None and dt.datetime.now(dt.timezone.utc) - first < age:
+                raise Newcomer(row.package.project, first)
+
+
+def _first_release(project: ProjectName, index: Index) -> dt.datetime | None:
+    """When the first file of a project was uploaded, where the index tells (PEP 700)."""
+    page = index.page(project)
+    times = [wheel.upload_time for wheel in page.wheels if wheel.upload_time] if page is not None else []
+    return min(times, default=None)
