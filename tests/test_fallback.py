@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.indexserver import IndexServer
 from tests.lab.channels import index_channel, make_python_package
 from tests.lab.condas import Conda, python_of, run
+from tests.lab.pythons import Interpreter
 from tests.lab.trees import diff, snapshot
 
 
@@ -139,3 +141,125 @@ def test_without_the_plugin_an_enabled_condarc_leaves_conda_working(enabled: Con
     result = enabled("list", "-p", env, env={"CONDA_NO_PLUGINS": "true"})
     assert "python" in result.stdout
     enabled("create", "-n", "plain", "-y", "python", env={"CONDA_NO_PLUGINS": "true"})
+
+
+def test_rollback_brings_back_what_came_from_the_index(enabled: Conda, env: Path) -> None:
+    enabled("install", "-p", env, "-y", "moo=1")
+    before = snapshot(env, ignore=["conda-meta", "__pycache__"])
+    enabled("update", "-p", env, "-y", "moo")
+    enabled("install", "-p", env, "-y", "--revision", "1")
+    assert versions(enabled, env) == {"moo": "1.0", "herd": "1.5"}
+    assert not diff(before, snapshot(env, ignore=["conda-meta", "__pycache__"]))
+    channels = {row["channel"] for name, row in enabled.packages(env).items() if name != "python"}
+    assert channels == {"pypi-bridge"}
+    assert "moo  {2.0 (pypi-bridge/noarch) -> 1.0" in enabled("list", "-p", env, "--revisions").stdout
+
+
+def test_rollback_builds_anew_what_no_cache_has(enabled: Conda, env: Path) -> None:
+    enabled("install", "-p", env, "-y", "moo=1")
+    enabled("remove", "-p", env, "-y", "moo", "herd")
+    enabled("clean", "-y", "--packages", "--force-pkgs-dirs")
+    enabled("install", "-p", env, "-y", "--revision", "1")
+    assert versions(enabled, env) == {"moo": "1.0", "herd": "1.5"}
+    run([python_of(env), "-c", "import moo, herd"], enabled.home.environment())
+
+
+def test_rollback_says_what_is_nowhere_any_more(enabled: Conda, env: Path, index: IndexServer) -> None:
+    enabled("install", "-p", env, "-y", "moo=1")
+    enabled("remove", "-p", env, "-y", "moo", "herd")
+    enabled("clean", "-y", "--packages", "--force-pkgs-dirs")
+    del index.pages["moo"]
+    result = enabled("install", "-p", env, "-y", "--revision", "1", check=False)
+    assert result.returncode == 1
+    assert "moo==1.0" in result.stderr
+    assert versions(enabled, env) == {}
+
+
+def test_rollback_asks_shows_and_obeys_dry_run(enabled: Conda, env: Path) -> None:
+    enabled("install", "-p", env, "-y", "moo=1")
+    enabled("remove", "-p", env, "-y", "moo", "herd")
+    document = enabled("install", "-p", env, "--revision", "1", "--dry-run", "--json").json()
+    assert {row["name"] for row in document["actions"]["LINK"]} == {"moo", "herd"}
+    assert versions(enabled, env) == {}
+
+
+@pytest.mark.parametrize("builds", [[], ["--no-builds"], ["--from-history"]])
+def test_an_exported_environment_is_made_again(
+    enabled: Conda, env: Path, tmp_path: Path, builds: list[str]
+) -> None:
+    enabled("install", "-p", env, "-y", "moo=1")
+    file = tmp_path / "environment.yml"
+    file.write_text(enabled("env", "export", "-p", env, *builds).stdout)
+    enabled("clean", "-y", "--packages", "--force-pkgs-dirs")
+    again = tmp_path / "again"
+    enabled("env", "create", "-p", again, "-f", file)
+    assert versions(enabled, again) == {"moo": "1.0", "herd": "1.5"}
+    if not builds:
+        assert builds_of(enabled, again) == builds_of(enabled, env)
+
+
+def builds_of(conda: Conda, prefix: Path) -> dict[str, str]:
+    return {name: row["build_string"] for name, row in conda.packages(prefix).items()}
+
+
+def test_a_channels_package_takes_no_dependency_from_the_index(
+    enabled: Conda, env: Path, index: IndexServer, extra_channel: Path, channel: Path
+) -> None:
+    make_python_package(extra_channel, "barn", "1.0", depends=["herd"])
+    index_channel(extra_channel)
+    enabled.home.use_channels(extra_channel, channel)
+    result = enabled("install", "-p", env, "-y", "barn", check=False)
+    assert result.returncode == 1
+    assert not index.calls
+    index.add("lamb", "1.0")
+    result = enabled("install", "-p", env, "-y", "lamb", "barn", check=False)
+    assert result.returncode == 1
+    assert versions(enabled, env) == {}
+
+
+def test_a_script_does_not_install_what_is_new_on_the_index(
+    enabled: Conda, env: Path, index: IndexServer
+) -> None:
+    index.add("calf", "1.0", upload_time=dt.datetime.now(dt.timezone.utc) - dt.timedelta(days=2))
+    result = enabled("install", "-p", env, "-y", "calf", check=False)
+    assert result.returncode == 1
+    assert "calf is new on PyPI" in result.stderr
+    assert "conda pypi-install calf" in result.stderr
+    enabled.home.configure(plugins={"pypi_bridge_enabled": True, "pypi_bridge_min_age_days": 1})
+    enabled("install", "-p", env, "-y", "calf")
+    assert versions(enabled, env) == {"calf": "1.0"}
+
+
+def test_a_person_is_asked_about_what_is_new_on_the_index(
+    enabled: Conda, env: Path, index: IndexServer
+) -> None:
+    enabled.home.configure(always_yes=False)
+    uploaded = dt.datetime.now(dt.timezone.utc) - dt.timedelta(days=2)
+    index.add("calf", "1.0", upload_time=uploaded)
+    result = enabled("install", "-p", env, "calf", input="n\n", check=False)
+    assert f"calf 1.0: requested, uploaded {uploaded:%Y-%m-%d}" in result.stdout
+    assert versions(enabled, env) == {}
+    enabled("install", "-p", env, "calf", input="y\n")
+    assert versions(enabled, env) == {"calf": "1.0"}
+
+
+@pytest.mark.parametrize("blocked", ["moo", "he*"])
+def test_a_blocked_name_never_comes_from_the_index(enabled: Conda, env: Path, blocked: str) -> None:
+    enabled.home.configure(plugins={"pypi_bridge_enabled": True, "pypi_bridge_block": [blocked]})
+    for command in ("install", "pypi-install"):
+        result = enabled(command, "-p", env, "-y", "moo", check=False)
+        assert result.returncode == 1
+        assert "block list" in result.stderr
+    assert versions(enabled, env) == {}
+
+
+def test_a_new_python_takes_packages_of_the_index_along(
+    enabled: Conda, env: Path, pythons: list[Interpreter]
+) -> None:
+    if len(pythons) < 2:
+        pytest.skip("one Python on this machine")
+    enabled("install", "-p", env, "-y", "moo")
+    enabled("clean", "-y", "--packages", "--force-pkgs-dirs")
+    enabled("install", "-p", env, "-y", f"python={pythons[1].version}")
+    assert versions(enabled, env) == {"moo": "2.0", "herd": "1.5"}
+    run([python_of(env), "-c", "import moo, herd"], enabled.home.environment())

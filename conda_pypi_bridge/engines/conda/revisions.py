@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from conda.base.context import context
+from conda.core import solve
 from conda.core.link import PrefixSetup, UnlinkLinkTransaction
 from conda.core.package_cache_data import PackageCacheData
 from conda.core.prefix_data import PrefixData
-from conda.core.solve import diff_for_unlink_link_precs
 from conda.core.subdir_data import SubdirData
 from conda.exceptions import CondaIndexError, PackagesNotFoundError
 from conda.history import History
@@ -23,6 +23,9 @@ from conda.models.prefix_graph import PrefixGraph
 from ...model import PackageRecord
 from .calling import is_ours
 from .records import conda_record, is_cached
+
+#: conda before 24.11 takes the differences of its own ordered sets, and of nothing else.
+_ordered = getattr(solve, "IndexedSet", tuple)
 
 
 class Revision:
@@ -41,8 +44,11 @@ class Revision:
 
     @property
     def python(self) -> str | None:
-        """The version of Python in that state."""
-        return next((str(spec.get("version")) for spec in self._wanted if spec.name == "python"), None)
+        """The version of Python in that state, where it is another than now."""
+        named = (
+            spec for spec in self._wanted if spec.name == "python" and _dist(spec) not in self._installed
+        )
+        return next((str(spec.get("version")) for spec in named), None)
 
     @property
     def bridged(self) -> Sequence[str]:
@@ -62,7 +68,8 @@ class Revision:
         missing = [spec for spec, record in found.items() if record is None]
         if missing:
             raise PackagesNotFoundError(missing)
-        unlink, link = diff_for_unlink_link_precs(str(self._prefix), tuple(PrefixGraph(found.values()).graph))
+        final = _ordered(PrefixGraph(found.values()).graph)
+        unlink, link = solve.diff_for_unlink_link_precs(str(self._prefix), final)
         return UnlinkLinkTransaction(PrefixSetup(str(self._prefix), unlink, link, (), self._requested, ()))
 
     def _records(self, spec: MatchSpec, rebuilt: dict[str, Any]) -> Iterator[Any]:
