@@ -83,6 +83,9 @@ def configure_verbs(made: argparse.ArgumentParser) -> None:
     configure_build(verbs.add_parser("build", help="write .conda files of wheels"))
     for verb, help_text in _SWITCHES.items():
         configure_switch(verbs.add_parser(verb, help=help_text), verb)
+    from .notebook import verbs as notebook
+
+    notebook.configure(verbs, _add_common)
 
 
 def configure_install(made: argparse.ArgumentParser) -> None:
@@ -130,6 +133,11 @@ def configure_switch(made: argparse.ArgumentParser, verb: str) -> None:
         where = made.add_mutually_exclusive_group()
         _option(where, "--system", action="store_true", help="for all users of this conda")
         _option(where, "--env", action="store_true", help="for commands run from this environment's conda")
+    _add_common(made)
+
+
+def _add_common(made: argparse.ArgumentParser) -> None:
+    """The options of verbs that neither solve nor ask."""
     _add_prefix(made)
     _option(made, "--json", action="store_true", help="print one JSON document")
     _option(made, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
@@ -391,6 +399,13 @@ def _status(args: argparse.Namespace, opened: Open) -> Told:
     )
 
 
+def _notebook(args: argparse.Namespace, opened: Open) -> Told:
+    from .notebook import verbs
+
+    document, text = verbs.carry_out(args, opened(args).prefix)
+    return Told(document=document, text=lambda seconds: text, needed=True)
+
+
 _VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
     "install": _install,
     "remove": _remove,
@@ -398,6 +413,8 @@ _VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
     "enable": _switch,
     "disable": _switch,
     "status": _status,
+    "notebook": _notebook,
+    "where": _notebook,
 }
 
 

@@ -25,10 +25,11 @@ RANKS = {
     # doors
     "__main__": 43,
     "plugin": 43,
-    "notebook": 43,
     "server": 43,
     "cli": 42,
     "fallback": 42,
+    "hints": 42,
+    "notebook": 41,
     "transparent": 41,
     "display": 40,
     "session": 40,
