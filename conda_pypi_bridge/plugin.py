@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 from conda.base.constants import SEARCH_PATH
 from conda.base.context import context
 from conda.common.configuration import PrimitiveParameter
-from conda.plugins import hookimpl
+from conda.exceptions import PackagesNotFoundError
+from conda.plugins import hookimpl, types
 from conda.plugins.types import CondaPreCommand, CondaSetting, CondaSolver, CondaSubcommand
 
 #: Commands that may choose packages, and those that read which channel a package is of.
@@ -19,6 +21,9 @@ _READING = {
     *("list", "export", "env_export", "remove", "uninstall", "env_remove", "search", "info", "config"),
     *("compare", "clean", "rename", "doctor", "pypi-install", "pypi-bridge"),
 }
+
+#: Whether this conda lets plugins add to its errors (conda 26.7).
+_HAS_HINTS = hasattr(types, "CondaErrorHint")
 
 
 def _configure_install(parser: ArgumentParser) -> None:
@@ -74,6 +79,9 @@ def _prepare(command: str) -> None:
         from .cli import revert
 
         revert(context._argparse_args)
+    if command == "search" and context.plugins.pypi_bridge_enabled and not (_HAS_HINTS or context.json):
+        note = "note: channels alone are searched; conda install NAME takes from PyPI what they lack"
+        print(note, file=sys.stderr)
 
 
 @hookimpl  # type: ignore[untyped-decorator]
@@ -96,3 +104,16 @@ def conda_settings() -> Iterator[CondaSetting]:
         description="Plain conda commands take from the package index what no channel has.",
         parameter=PrimitiveParameter(False, element_type=bool),
     )
+
+
+if _HAS_HINTS:
+
+    @hookimpl  # type: ignore[untyped-decorator]
+    def conda_error_hints(error: Any) -> Iterator[Any]:
+        """Where a command missed a name on its channels: that the package index has it."""
+        if not isinstance(error, PackagesNotFoundError):
+            return
+        from .hints import hints
+
+        for text in hints(error, Path(context.target_prefix), enabled=context.plugins.pypi_bridge_enabled):
+            yield types.CondaErrorHint(text=text, hint_code="pypi_bridge_available")

@@ -15,6 +15,7 @@ from platformdirs import user_cache_path
 from . import condarc, config, settings
 from .engines import Engine
 from .errors import ConfigError, PrefixError
+from .fetch import Limits
 from .index import Index
 from .namedata import load_table
 from .names import Names
@@ -35,7 +36,7 @@ class Session:
     conda: condarc.CondaConfig
     settings: settings.Settings
 
-    def index(self, args: argparse.Namespace, files: RequirementFile) -> Index:
+    def index(self, args: argparse.Namespace, files: RequirementFile, limits: Limits | None = None) -> Index:
         """The indexes of the command line, else of requirement files, condarc, pip's configuration."""
         given = (
             *getattr(args, "extra_index_url", ()),
@@ -60,13 +61,14 @@ class Session:
             found,
             cache_folder() / "index",
             offline=bool(getattr(args, "offline", False)) or self.conda.offline,
+            limits=limits,
         )
 
-    def open_index(self) -> Index:
+    def open_index(self, limits: Limits | None = None) -> Index:
         """The indexes of condarc and pip's configuration, for a command that has no options of ours."""
         from .engines.conda import is_offline
 
-        return self.index(argparse.Namespace(offline=is_offline()), RequirementFile())
+        return self.index(argparse.Namespace(offline=is_offline()), RequirementFile(), limits)
 
     def _certificates(self) -> str | None:
         """The CA bundle that conda was told of; its other values of ``ssl_verify`` are no files."""

@@ -263,3 +263,35 @@ def test_a_new_python_takes_packages_of_the_index_along(
     enabled("install", "-p", env, "-y", f"python={pythons[1].version}")
     assert versions(enabled, env) == {"moo": "2.0", "herd": "1.5"}
     run([python_of(env), "-c", "import moo, herd"], enabled.home.environment())
+
+
+def test_an_error_of_conda_says_that_the_index_has_it(conda: Conda, env: Path, index: IndexServer) -> None:
+    if "error_hints" not in hooks(conda):
+        pytest.skip("this conda has no hook for hints")
+    named = {"PIP_INDEX_URL": index.url}
+    for command in (("install", "-p", env, "-y"), ("create", "-n", "x", "-y"), ("search",)):
+        result = conda(*command, "moo", check=False, env=named)
+        assert result.returncode == 1
+        assert "PyPI has moo: conda pypi-install moo" in result.stderr
+        assert "PyPI has" not in conda(*command, "nobody-has-this", check=False, env=named).stderr
+    calls = len(index.calls)
+    conda("install", "-p", env, "-y", "moo", "--offline", check=False, env=named)
+    conda("remove", "-p", env, "-y", "moo", check=False, env=named)
+    assert len(index.calls) == calls
+
+
+def hooks(conda: Conda) -> str:
+    """The names of the hooks that this conda offers to plugins."""
+    code = "from conda.plugins.hookspec import CondaSpecs; print(*vars(CondaSpecs))"
+    return run([python_of_conda(conda), "-c", code], conda.home.environment()).stdout
+
+
+def python_of_conda(conda: Conda) -> str:
+    """The Python that runs a conda."""
+    first = Path(conda.command[0])
+    return str(first if "python" in first.name else first.with_name("python"))
+
+
+def test_search_says_where_else_to_look(enabled: Conda) -> None:
+    result = enabled("search", "moo", check=False)
+    assert "PyPI" in result.stderr

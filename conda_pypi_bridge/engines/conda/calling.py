@@ -86,6 +86,13 @@ def bridged_names(prefix: Path) -> frozenset[CondaName]:
     return frozenset(CondaName(r.name) for r in records if r.channel.canonical_name == CHANNEL)
 
 
+def missing_names(error: Any) -> list[str]:
+    """The names that an error of conda's says are on no channel; none where it is about something else."""
+    if not isinstance(error, PackagesNotFoundError) or not error.dump_map().get("channel_urls"):
+        return []
+    return [spec.name for spec in match_specs(error.dump_map()["packages"]) if spec.get("channel") is None]
+
+
 def is_ours(spec: MatchSpec) -> bool:
     """Whether a spec names the bridge's channel."""
     channel = spec.get("channel")
