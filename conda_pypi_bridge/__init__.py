@@ -1,3 +1,6 @@
 """Packages that conda channels lack, from a Python package index, as conda packages."""
 
 __version__ = "0.1.0"
+
+#: The one machine-independent channel name of every package that came from a package index.
+CHANNEL = "pypi-bridge"

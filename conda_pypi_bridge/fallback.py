@@ -20,7 +20,6 @@ from .engines.conda import (
     links_ours,
     match_specs,
 )
-from .model import CondaName
 
 
 class FallbackSolver:
@@ -88,10 +87,10 @@ class FallbackSolver:
         free = [spec.name for spec in self._specs if spec.get("channel") is None]
         return frozenset(name for name in free if not self._solving.has(name))
 
-    def _upgraded(self, modifiers: Mapping[str, Any]) -> frozenset[CondaName]:
+    def _upgraded(self, modifiers: Mapping[str, Any]) -> frozenset[str]:
         """The packages of which newer versions are wanted, although what is installed would do."""
         if asked_to_update_all(modifiers):
             return bridged_names(self._prefix)
         if self._command in ("update", "upgrade"):
-            return frozenset(CondaName(spec.name) for spec in self._specs)
+            return frozenset(spec.name for spec in self._specs)
         return frozenset()

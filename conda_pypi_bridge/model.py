@@ -18,8 +18,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag
 from packaging.version import Version
 
-#: The one machine-independent channel name of every package that came from a package index.
-CHANNEL = "pypi-bridge"
+from . import CHANNEL as CHANNEL
 
 #: Base of the ``url`` field of our records. ``.invalid`` never resolves (RFC 2606), so no client
 #: can be led to a public channel that somebody registered under our name.

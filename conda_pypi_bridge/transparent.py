@@ -30,7 +30,7 @@ class Asked:
 
     specs: Sequence[Any]
     ours: frozenset[str]
-    upgraded: frozenset[CondaName]
+    upgraded: frozenset[str]
 
 
 def solved(path: Path, solving: Solving, asked: Asked, failure: Exception | None) -> Any:
@@ -123,7 +123,7 @@ class _Work:
 def _solved(session: Session, asked: Asked) -> Any:
     texts = [str(spec) for spec in asked.specs]
     python = _python_specs(asked, texts, installed=session.prefix.python is not None)
-    work = _Work.of(session, python, upgrade=asked.upgraded)
+    work = _Work.of(session, python, upgrade=frozenset(map(CondaName, asked.upgraded)))
     requests = list(_requests(asked, texts, work.target.markers, work.engine.names))
     resolver = Resolver(
         target=work.target, engine=work.engine, index=work.index, options=work.options, reporter=Silent()

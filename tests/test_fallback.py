@@ -295,3 +295,16 @@ def python_of_conda(conda: Conda) -> str:
 def test_search_says_where_else_to_look(enabled: Conda) -> None:
     result = enabled("search", "moo", check=False)
     assert "PyPI" in result.stderr
+
+
+def test_what_channels_have_imports_nothing_of_the_index(
+    enabled: Conda, env: Path, extra_channel: Path, channel: Path
+) -> None:
+    make_python_package(extra_channel, "barn", "1.0")
+    index_channel(extra_channel)
+    enabled.home.use_channels(extra_channel, channel)
+    traced = {"PYTHONPROFILEIMPORTTIME": "1", "CONDA_SOLVER": None}
+    loaded = enabled("install", "-p", env, "-y", "barn", env=traced).stderr
+    assert "conda_pypi_bridge.fallback" in loaded
+    assert "conda_pypi_bridge.model" not in loaded
+    assert "conda_pypi_bridge.model" in enabled("install", "-p", env, "-y", "moo", env=traced).stderr

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ..model import CondaName, PackageRecord, Plan, ProjectName, Target
-from ..names import Names
-from ..report import Reporter
+if TYPE_CHECKING:  # plain conda commands import this package, and need none of it
+    from ..model import CondaName, PackageRecord, Plan, ProjectName, Target
+    from ..names import Names
+    from ..report import Reporter
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,8 @@ from conda.exceptions import (
 from conda.models.channel import Channel
 from conda.models.match_spec import MatchSpec
 
+from ... import CHANNEL
 from ...errors import BridgeError, PrefixError
-from ...model import CHANNEL, CondaName
 
 #: What the backends raise where there is no solution; those of plugins derive from these.
 UNSATISFIABLE = (
@@ -80,10 +80,10 @@ def match_specs(specs: Any) -> list[MatchSpec]:
     return [MatchSpec(spec) for spec in specs]
 
 
-def bridged_names(prefix: Path) -> frozenset[CondaName]:
+def bridged_names(prefix: Path) -> frozenset[str]:
     """The installed packages that came from an index through the bridge."""
     records = PrefixData(str(prefix)).iter_records()
-    return frozenset(CondaName(r.name) for r in records if r.channel.canonical_name == CHANNEL)
+    return frozenset(r.name for r in records if r.channel.canonical_name == CHANNEL)
 
 
 def missing_names(error: Any) -> list[str]:
