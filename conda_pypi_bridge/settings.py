@@ -7,6 +7,7 @@ plugins:
   pypi_bridge_block: ["some-project"]       # patterns of names that are never taken from an index
   pypi_bridge_min_age_days: 30              # younger projects: plain conda -y refuses them
   pypi_bridge_names: {some-project: its-conda-name}
+  pypi_bridge_notebook_shell: false         # kernels leave PATH and conda's variables as they are
 """
 
 from __future__ import annotations
@@ -68,4 +69,5 @@ _TYPES: Mapping[str, type] = {
     "block": list,
     "min_age_days": int,
     "names": dict,
+    "notebook_shell": bool,  # read by the notebook door, in kernels
 }
