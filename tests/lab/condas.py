@@ -173,8 +173,12 @@ def make_root(folder: Path) -> Path:
     lines = ["import conda_from_lock", *(f"import site; site.addsitedir({folder!r})" for folder in folders)]
     (site / "laboratory.pth").write_text("\n".join(lines) + "\n")
     conda = python.with_name("conda")
-    conda.write_text(f"#!{python}\n{SCRIPT}")
+    # A path with spaces cannot follow "#!": this is how pip and conda start such scripts.
+    start = f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''" if " " in str(python) else f"#!{python}"
+    conda.write_text(f"{start}\n{SCRIPT}")
     conda.chmod(0o755)
+    (folder / "condabin").mkdir()
+    shutil.copy2(conda, folder / "condabin")
     (folder / "conda-meta").mkdir()
     (folder / "conda-meta" / "history").touch()
     return conda
