@@ -330,6 +330,7 @@ def _install(args: argparse.Namespace, opened: Open) -> Told:
 
     files = _requirement_files(args)
     texts = _texts(args, files, "install")
+    args.channel = [*getattr(args, "channel", ()), *files.channels]
     session = opened(args)
     options = _options(args, files, session)
     index = session.index(args, files)
@@ -359,6 +360,7 @@ def _build(args: argparse.Namespace, opened: Open) -> Told:
 
     files = _requirement_files(args)
     texts = _texts(args, files, "build")
+    args.channel = [*getattr(args, "channel", ()), *files.channels]
     session = opened(args)
     built = bridge.build(
         texts,
@@ -428,13 +430,11 @@ def _texts(args: argparse.Namespace, files: RequirementFile, verb: str) -> list[
 def _options(args: argparse.Namespace, files: RequirementFile, session: Session) -> Options:
     from .resolve import Options
 
-    return Options(
-        pre=_flag(args, "pre") or files.pre,
+    return Options.listed(
+        files,
+        pre=_flag(args, "pre"),
         deps=not _flag(args, "no_deps"),
         dry_run=_flag(args, "dry_run"),
-        constraints=files.constraints,
-        hashes=files.hashes,
-        require_hashes=files.require_hashes,
         allow_hooks=_flag(args, "allow_hooks"),
         blocked=session.settings.block,
     )

@@ -16,6 +16,7 @@ from .engines.conda import (
     Solving,
     asked_to_update_all,
     bridged_names,
+    environment_files,
     is_ours,
     links_ours,
     match_specs,
@@ -72,10 +73,10 @@ class FallbackSolver:
         return relinked(self._prefix, self._solving, transaction)
 
     def _concerned(self, modifiers: Mapping[str, Any]) -> bool:
-        """Whether packages from the index are to be changed, of which the backend knows nothing newer."""
+        """Whether the backend alone would miss something: newer packages of the index, a ``pip:`` section."""
         if asked_to_update_all(modifiers):
             return bool(bridged_names(self._prefix))
-        return any(self._is_ours(spec) for spec in self._specs)
+        return bool(environment_files()) or any(self._is_ours(spec) for spec in self._specs)
 
     def _is_ours(self, spec: Any) -> bool:
         """Whether a spec is of a package that came from the index, or names the bridge's channel."""

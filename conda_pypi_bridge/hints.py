@@ -14,6 +14,7 @@ from .fetch import Limits
 from .model import CondaName, ProjectName
 from .names import never_from_pypi
 from .prefix import Prefix
+from .requirementfiles import RequirementFile
 from .session import solver_session
 
 #: conda has failed already: a slow index must not hold up the message.
@@ -27,7 +28,7 @@ def hints(error: Any, prefix: Path, *, enabled: bool) -> Iterator[str]:
         return
     try:
         session = solver_session(Prefix(prefix))
-        index = session.open_index(_BRIEF)
+        index = session.open_index(RequirementFile(), _BRIEF)
         for name in names:
             project = session.engine.names.project_of(CondaName(name)) or canonicalize_name(name)
             page = index.page(ProjectName(project))

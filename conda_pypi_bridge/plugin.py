@@ -72,7 +72,7 @@ def _prepare(command: str) -> None:
     if command in _SOLVING and context.plugins.pypi_bridge_enabled:
         from .engines.conda import remember_solver
 
-        remember_solver()
+        remember_solver(pip_sections=context.plugins.pypi_bridge_pip_sections)
     ours = str(Path(__file__).with_name("data") / "condarc.yml")
     context.__init__(search_path=(ours, *SEARCH_PATH), argparse_args=context._argparse_args)
     if command == "install" and context._argparse_args.get("revision"):
@@ -98,10 +98,15 @@ def conda_pre_commands() -> Iterator[CondaPreCommand]:
 
 @hookimpl  # type: ignore[untyped-decorator]
 def conda_settings() -> Iterator[CondaSetting]:
-    """``plugins: pypi_bridge_enabled``; conda ignores it when the plugin is gone."""
+    """Below ``plugins:``, where conda ignores them when the plugin is gone."""
     yield CondaSetting(
         name="pypi_bridge_enabled",
         description="Plain conda commands take from the package index what no channel has.",
+        parameter=PrimitiveParameter(False, element_type=bool),
+    )
+    yield CondaSetting(
+        name="pypi_bridge_pip_sections",
+        description="conda env installs what an environment file lists below pip: as conda packages.",
         parameter=PrimitiveParameter(False, element_type=bool),
     )
 

@@ -1,4 +1,4 @@
-"""Files that list what to install: pip's requirements files, conda's lists of specs, pyproject.toml.
+"""Files that list what to install: pip's requirements files, conda's lists and environments, pyproject.toml.
 
 pip's format is read as its documentation has it ("Requirements File Format"): comments, continued lines,
 ``${VARIABLE}``, nested files, ``--hash``, and the options that choose an index. What would change
@@ -22,6 +22,8 @@ from urllib.request import url2pathname
 
 from packaging.dependency_groups import resolve_dependency_groups
 from packaging.errors import ExceptionGroup
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from .errors import SpecError
 
@@ -67,10 +69,12 @@ class RequirementFile:
 
     `requests` are SPECs and `constraints` PEP 508 requirements that only limit versions. `hashes` maps a
     SPEC to the sha256 (lower-case hex) of the files it admits; with `require_hashes` each SPEC and
-    each package it brings must have some. URLs may hold credentials, so ``repr`` hides them.
+    each package it brings must have some. `channels` are those of environment files, best first. URLs may
+    hold credentials, so ``repr`` hides them.
     """
 
     requests: tuple[str, ...] = ()
+    channels: tuple[str, ...] = field(default=(), repr=False)
     constraints: tuple[str, ...] = ()
     hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     require_hashes: bool = False
@@ -85,13 +89,22 @@ class RequirementFile:
 def read(places: Iterable[str], *, environ: Mapping[str, str], fetch: Fetch | None = None) -> RequirementFile:
     """What the files at these paths or URLs ask for together.
 
-    A place is a requirements file, a list of conda specs, ``pyproject.toml`` (the project's
-    dependencies) or ``pyproject.toml:GROUP`` (a dependency group, PEP 735). `fetch` gets a URL; without
-    it URLs are refused. Raises SpecError, naming the line, for what cannot be read or is not supported.
+    A place is a requirements file, a list of conda specs, an environment file (``*.yml``, ``*.yaml``, its
+    ``pip:`` section included), ``pyproject.toml`` (the project's dependencies) or ``pyproject.toml:GROUP`` (a
+    dependency group, PEP 735). `fetch` gets a URL; without it URLs are refused. Raises SpecError, naming
+    the line, for what cannot be read or is not supported.
     """
     reader = _Reader(environ, fetch)
     for place in places:
         reader.read(place)
+    return reader.result()
+
+
+def read_pip_sections(places: Iterable[str], *, environ: Mapping[str, str]) -> RequirementFile:
+    """What the ``pip:`` sections of environment files ask for; nothing where they have none."""
+    reader = _Reader(environ, None)
+    for place in places:
+        reader.read_environment(place, pip_alone=True)
     return reader.result()
 
 
@@ -103,6 +116,7 @@ class _Reader:
         self._requests: dict[str, None] = {}
         self._constraints: dict[str, None] = {}
         self._hashes: dict[str, frozenset[str]] = {}
+        self._channels: dict[str, None] = {}
         self._index_url: str | None = None
         self._lists: dict[str, dict[str, None]] = {
             option: {} for option in ("--extra-index-url", "--find-links", "--trusted-host")
@@ -112,6 +126,7 @@ class _Reader:
     def result(self) -> RequirementFile:
         return RequirementFile(
             requests=tuple(self._requests),
+            channels=tuple(self._channels),
             constraints=tuple(self._constraints),
             hashes=self._hashes,
             require_hashes="--require-hashes" in self._flags or bool(self._hashes),
@@ -129,6 +144,9 @@ class _Reader:
             texts = _pyproject(place, self._content(project["path"]), project["group"])
             (self._constraints if constraints else self._requests).update(dict.fromkeys(texts))
             return
+        if _is_environment(place):
+            self.read_environment(place)
+            return
         _refuse_other_formats(place)
         if place in self._open:
             raise SpecError(_shown(place), "the file names itself, by way of the files it names")
@@ -137,6 +155,16 @@ class _Reader:
             line = _Line(place, number, constraints)
             self._take(line, self._expanded(line, text))
         self._open.pop()
+
+    def read_environment(self, place: str, *, pip_alone: bool = False) -> None:
+        """Take in conda's environment file, or the lines of its ``pip:`` section alone."""
+        environment = _environment(place, self._content(place))
+        if not pip_alone:
+            self._requests.update(dict.fromkeys(environment.specs))
+            self._channels.update(dict.fromkeys(environment.channels))
+        for number, text in enumerate(environment.pip, start=1):
+            line = _Line(place, number, constraints=False, within="pip: ")
+            self._take(line, self._expanded(line, _COMMENT.sub("", text).strip()))
 
     def _content(self, place: str) -> bytes:
         if _is_remote(place):
@@ -197,9 +225,17 @@ class _Line:
     place: str
     number: int
     constraints: bool
+    within: str = ""
 
     def error(self, reason: str, *, hint: str = "") -> SpecError:
-        return SpecError(f"{_shown(self.place)}, line {self.number}", reason, hint=hint)
+        return SpecError(f"{_shown(self.place)}, {self.within}line {self.number}", reason, hint=hint)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Environment:
+    specs: tuple[str, ...]
+    channels: tuple[str, ...]
+    pip: tuple[str, ...]
 
 
 def _options(line: _Line, text: str) -> Iterator[tuple[str, str]]:
@@ -293,12 +329,37 @@ def _group(shown: str, groups: object, name: str) -> tuple[str, ...]:
         raise SpecError(shown, f"its dependency groups cannot be read: {reason}") from error
 
 
+def _is_environment(place: str) -> bool:
+    name = urlsplit(place).path if "://" in place else place
+    return name.lower().endswith((".yml", ".yaml"))
+
+
+def _environment(place: str, content: bytes) -> _Environment:
+    """conda's environment file. Its name and prefix are left to the command line."""
+    shown = _shown(place)
+    try:
+        document = YAML(typ="safe").load(_decode(place, content))
+    except YAMLError as error:
+        raise SpecError(shown, f"the file is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("dependencies", []), list):
+        raise SpecError(shown, "it is no environment file (dependencies: [...])")
+    if document.get("variables"):
+        hint = "Set them with: conda env config vars set NAME=VALUE, and take them out of the file."
+        raise SpecError(shown, "its variables cannot be set from here", hint=hint)
+    entries = document.get("dependencies") or []
+    sections = [entry for entry in entries if isinstance(entry, dict)]
+    unknown = {str(name) for section in sections for name in section} - {"pip"}
+    if unknown:
+        raise SpecError(shown, f"its dependencies have a section {min(unknown)!r}, which nobody knows")
+    return _Environment(
+        specs=tuple(str(entry) for entry in entries if not isinstance(entry, dict)),
+        channels=tuple(c for c in map(str, document.get("channels") or []) if c != "nodefaults"),
+        pip=tuple(str(line) for section in sections for line in section["pip"] or []),
+    )
+
+
 def _refuse_other_formats(place: str) -> None:
     name = urlsplit(place).path if "://" in place else place
-    if name.lower().endswith((".yml", ".yaml")):
-        raise SpecError(
-            _shown(place), "environment files are not read here yet", hint="Use: conda env update --file"
-        )
     if name.lower().endswith((".toml", ".lock")):
         raise SpecError(
             _shown(place), "of TOML files only pyproject.toml is read; lock files are not supported yet"

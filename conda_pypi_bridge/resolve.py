@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -19,6 +20,7 @@ from .explain import conflict
 from .index import Index
 from .model import CondaName, CoreMetadata, Plan, ProjectName, Request, Target, Wheel
 from .report import Reporter, Silent
+from .requirementfiles import RequirementFile
 from .versions import conda_spec
 
 #: Threads that wait for the network at once: an index answers each in tens of milliseconds.
@@ -49,6 +51,17 @@ class Options:
     allow_hooks: bool = False
     upgrade: frozenset[CondaName] = frozenset()
     blocked: Sequence[str] = ()
+
+    @classmethod
+    def listed(cls, files: RequirementFile, **others: Any) -> Options:
+        """With what files of requirements say besides what they ask for."""
+        return cls(
+            pre=others.pop("pre", False) or files.pre,
+            constraints=files.constraints,
+            hashes=files.hashes,
+            require_hashes=files.require_hashes,
+            **others,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

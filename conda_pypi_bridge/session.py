@@ -64,11 +64,11 @@ class Session:
             limits=limits,
         )
 
-    def open_index(self, limits: Limits | None = None) -> Index:
-        """The indexes of condarc and pip's configuration, for a command that has no options of ours."""
+    def open_index(self, files: RequirementFile, limits: Limits | None = None) -> Index:
+        """The indexes of files, condarc and pip, for a command that has no options of ours."""
         from .engines.conda import is_offline
 
-        return self.index(argparse.Namespace(offline=is_offline()), RequirementFile(), limits)
+        return self.index(argparse.Namespace(offline=is_offline()), files, limits)
 
     def _certificates(self) -> str | None:
         """The CA bundle that conda was told of; its other values of ``ssl_verify`` are no files."""
@@ -104,13 +104,13 @@ def without_conda(args: argparse.Namespace) -> Session:
 
 def within_conda(args: argparse.Namespace) -> Session:
     """For conda's subcommands: conda's own machinery, in the prefix that its context chose."""
-    from .engines.conda import target_prefix
+    from .engines.conda import Solving, target_prefix
 
     prefix = read_prefix(target_prefix())
     if prefix.python is not None and prefix.python.is_venv:
         hint = f"Use: python -m {__package__} install -p {prefix.path}"
         raise PrefixError(str(prefix.path), "this is a virtual environment, and not conda's", hint=hint)
-    return solver_session(prefix)
+    return solver_session(prefix, Solving.of_context(getattr(args, "channel", ())))
 
 
 def solver_session(prefix: Prefix, solving: Solving | None = None) -> Session:

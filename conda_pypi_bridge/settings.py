@@ -1,6 +1,7 @@
 """The bridge's own settings: below ``plugins:`` in any condarc file, where conda lets them be.
 
 plugins:
+  pypi_bridge_pip_sections: true            # environment files' pip: sections become conda packages
   pypi_bridge_index_url: https://...        # instead of pip's configuration
   pypi_bridge_extra_index_urls: [https://...]
   pypi_bridge_private: ["acme-*"]           # names that never go to the public index
@@ -29,6 +30,7 @@ class Settings:
     """What the user settled for good; the command line goes first. URLs may hold credentials."""
 
     enabled: bool = False
+    pip_sections: bool = False
     index_url: str | None = field(default=None, repr=False)
     extra_index_urls: tuple[str, ...] = field(default=(), repr=False)
     private: tuple[str, ...] = ()
@@ -52,6 +54,7 @@ def read(plugins: Mapping[str, Any]) -> Settings:
     names = {canonicalize_name(str(project)): str(name) for project, name in ours.get("names", {}).items()}
     return Settings(
         enabled=ours.get("enabled", False),
+        pip_sections=ours.get("pip_sections", False),
         index_url=ours.get("index_url"),
         extra_index_urls=tuple(map(str, ours.get("extra_index_urls", ()))),
         private=tuple(map(str, ours.get("private", ()))),
@@ -63,6 +66,7 @@ def read(plugins: Mapping[str, Any]) -> Settings:
 
 _TYPES: Mapping[str, type] = {
     "enabled": bool,
+    "pip_sections": bool,
     "index_url": str,
     "extra_index_urls": list,
     "private": list,

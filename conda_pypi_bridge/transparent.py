@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from .bridge import reasoned, requests_of
 from .display import Terminal
-from .engines.conda import Solving, as_conda_error, asks_nobody, is_quiet
+from .engines.conda import Solving, as_conda_error, asks_nobody, environment_files, is_quiet
 from .engines.conda.engine import CondaEngine
 from .errors import BridgeError, Newcomer, NotFound
 from .index import Index
@@ -20,8 +21,11 @@ from .names import Names
 from .prefix import Prefix
 from .rebuild import rebuilt, restored
 from .report import Silent
+from .requirementfiles import RequirementFile, read_pip_sections
 from .resolve import Options, Resolver
 from .session import Session, solver_session
+
+_NO_FILE = RequirementFile()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +87,20 @@ class _Work:
     options: Options
 
     @classmethod
-    def of(cls, session: Session, python: Sequence[str], **options: Any) -> _Work:
+    def of(
+        cls,
+        session: Session,
+        python: Sequence[str],
+        files: RequirementFile = _NO_FILE,
+        **options: Any,
+    ) -> _Work:
         engine = session.engine
         assert isinstance(engine, CondaEngine)
         return cls(
             engine=engine,
-            index=session.open_index(),
+            index=session.open_index(files),
             target=engine.target(python),
-            options=Options(blocked=session.settings.block, **options),
+            options=Options.listed(files, blocked=session.settings.block, **options),
         )
 
     def transaction(self, plan: Plan) -> Any:
@@ -123,8 +133,12 @@ class _Work:
 def _solved(session: Session, asked: Asked) -> Any:
     texts = [str(spec) for spec in asked.specs]
     python = _python_specs(asked, texts, installed=session.prefix.python is not None)
-    work = _Work.of(session, python, upgrade=frozenset(map(CondaName, asked.upgraded)))
+    section = _pip_section()
+    work = _Work.of(session, python, section, upgrade=frozenset(map(CondaName, asked.upgraded)))
     requests = list(_requests(asked, texts, work.target.markers, work.engine.names))
+    if section.requests:
+        requests += requests_of(section.requests, work.target.markers, work.engine.names)
+        os.environ["PIP_NO_INDEX"] = "1"  # conda runs pip all the same, which must not look for newer ones
     resolver = Resolver(
         target=work.target, engine=work.engine, index=work.index, options=work.options, reporter=Silent()
     )
@@ -149,6 +163,11 @@ def _requests(
     for spec, text in zip(asked.specs, texts, strict=True):
         (request,) = requests_of([text], markers, names)
         yield request if spec.name in asked.ours else replace(request, requirement=None, spec=text)
+
+
+def _pip_section() -> RequirementFile:
+    """What environment files list below ``pip:``, where that is to be installed as conda packages."""
+    return read_pip_sections(environment_files(), environ=os.environ)
 
 
 def _refuse_newcomers(plan: Plan, index: Index, age: dt.timedelta) -> None:

@@ -261,6 +261,20 @@ def test_what_something_else_deleted_is_installed_again(door: Door) -> None:
     door.python("-c", "import turbo")
 
 
+def test_an_environment_file_is_installed_with_its_channels_and_its_pip_section(
+    door: Door, tmp_path: Path, extra_channel: Path
+) -> None:
+    make_python_package(extra_channel, "sheep", "1.0")
+    index_channel(extra_channel)
+    path = tmp_path / "environment.yml"
+    lines = (f"channels: [{extra_channel.as_uri()}]", "dependencies: [sheep, pip: ['moo[fast]==2.*']]")
+    path.write_text("\n".join(lines))
+    door.install("-r", path)
+    channels = {name: row["channel"] for name, row in door.conda.packages(door.prefix).items()}
+    assert channels["sheep"] == "extra"
+    assert channels["moo"] == channels["turbo"] == "pypi-bridge"
+
+
 def test_a_requirement_of_what_pip_placed_is_respected(door: Door, tmp_path: Path) -> None:
     for name, version, requires in ("shepherd", "1.0", ["herd<3"]), ("herd", "2.0", []):
         wheel = make_wheel(tmp_path, name, version, requires=requires)

@@ -308,3 +308,38 @@ def test_what_channels_have_imports_nothing_of_the_index(
     assert "conda_pypi_bridge.fallback" in loaded
     assert "conda_pypi_bridge.model" not in loaded
     assert "conda_pypi_bridge.model" in enabled("install", "-p", env, "-y", "moo", env=traced).stderr
+
+
+ENVIRONMENT = """\
+channels: [{channel}]
+dependencies:
+  - python
+  - pip
+  - pip:
+    - moo[horned]>=1  # with an extra
+    - herd; python_version >= "3"
+"""
+
+
+def test_pip_sections_become_conda_packages_where_the_setting_says_so(
+    enabled: Conda, tmp_path: Path, index: IndexServer, channel: Path
+) -> None:
+    index.add("moo", "3.0", requires=["herd"], extras={"horned": ["horn"]})
+    index.add("horn", "1.0")
+    file = tmp_path / "environment.yml"
+    file.write_text(ENVIRONMENT.format(channel=channel.as_uri()))
+    enabled.home.configure(plugins={"pypi_bridge_enabled": True, "pypi_bridge_pip_sections": True})
+    for command in ("create", "update"):
+        enabled("env", command, "-p", tmp_path / "new", "-f", file)
+        found = enabled.packages(tmp_path / "new")
+        assert {"moo": "3.0", "herd": "1.5", "horn": "1.0"}.items() <= {
+            name: row["version"] for name, row in found.items() if row["channel"] == "pypi-bridge"
+        }.items()
+        assert not [name for name, row in found.items() if row["channel"] == "pypi"]
+
+
+def test_without_the_setting_pip_sections_are_pips(enabled: Conda, tmp_path: Path, channel: Path) -> None:
+    file = tmp_path / "environment.yml"
+    file.write_text(ENVIRONMENT.format(channel=channel.as_uri()).replace("[horned]", ""))
+    enabled("env", "create", "-p", tmp_path / "new", "-f", file)
+    assert enabled.packages(tmp_path / "new")["moo"]["channel"] == "pypi"

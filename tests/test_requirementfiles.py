@@ -14,7 +14,7 @@ from pip._internal.network.session import PipSession
 from pip._internal.req.req_file import parse_requirements
 
 from conda_pypi_bridge.errors import SpecError
-from conda_pypi_bridge.requirementfiles import RequirementFile, read
+from conda_pypi_bridge.requirementfiles import RequirementFile, read, read_pip_sections
 
 ZEROS, ONES = "0" * 64, "1" * 64
 
@@ -178,10 +178,56 @@ def test_an_error_does_not_repeat_what_may_be_secret(folder: Folder) -> None:
     assert "canary" not in f"{caught.value}{caught.value.hint}"
 
 
-@pytest.mark.parametrize("name", ["environment.yml", "x.YAML", "pylock.toml", "uv.lock"])
+@pytest.mark.parametrize("name", ["pylock.toml", "uv.lock"])
 def test_other_formats_are_refused_by_name(folder: Folder, name: str) -> None:
     with pytest.raises(SpecError, match=r"not (read|supported)"):
         load(folder.write("name: x\n", name))
+
+
+ENVIRONMENT = """\
+name: ignored
+channels: [mine, nodefaults]
+dependencies:
+  - python =3.12
+  - flask>=3
+  - pip:
+    - moo[horned]>=1  # a comment
+    - --extra-index-url https://other.example/simple
+    - -r more.txt
+"""
+
+
+def test_an_environment_file_is_read_with_its_pip_section(folder: Folder) -> None:
+    folder.write("herd\n", "more.txt")
+    found = load(folder.write(ENVIRONMENT, "environment.yml"))
+    assert found.requests == ("python =3.12", "flask>=3", "moo[horned]>=1", "herd")
+    assert found.channels == ("mine",)
+    assert found.extra_index_urls == ("https://other.example/simple",)
+
+
+def test_the_pip_section_can_be_read_alone(folder: Folder) -> None:
+    folder.write("herd\n", "more.txt")
+    found = read_pip_sections([folder.write(ENVIRONMENT, "environment.yml")], environ={})
+    assert found.requests == ("moo[horned]>=1", "herd")
+    assert found.channels == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("dependencies: [a\n", "not YAML"),
+        ("- a\n", "no environment file"),
+        ("dependencies: a\n", "no environment file"),
+        ("dependencies: [{npm: [a]}]\n", "'npm'"),
+        ("dependencies: [a]\nvariables: {A: b}\n", "variables"),
+        ("dependencies: [{pip: [-e .]}]\n", "pip: line 1.*editable"),
+    ],
+)
+def test_an_environment_file_that_cannot_be_followed_is_refused(
+    folder: Folder, text: str, reason: str
+) -> None:
+    with pytest.raises(SpecError, match=reason):
+        load(folder.write(text, "environment.yml"))
 
 
 def test_a_file_that_names_itself_is_refused(folder: Folder) -> None:

@@ -49,14 +49,30 @@ def target_prefix() -> Path:
 #: The user's own backend, while ours stands in its place.
 _plain_solver: list[str] = []
 
+#: The environment files whose ``pip:`` sections belong to the solve.
+_environment_files: list[str] = []
 
-def remember_solver() -> None:
+
+def remember_solver(*, pip_sections: bool = False) -> None:
     """Name the bridge's solver in the place of the user's, for when the context is made anew."""
+    if pip_sections:
+        _environment_files[:] = [f for f in _files() if f.lower().endswith((".yml", ".yaml"))]
     if context.solver == CHANNEL:
         return
     _plain_solver[:] = [context.solver]
     os.environ["CONDA_SOLVER"] = CHANNEL
     context.plugin_manager.get_cached_solver_backend.cache_clear()
+
+
+def environment_files() -> list[str]:
+    """The environment files whose ``pip:`` sections are to be installed as conda packages."""
+    return _environment_files
+
+
+def _files() -> list[str]:
+    """What ``--file`` names, in any of the shapes that conda's commands give it."""
+    named = context._argparse_args.get("file") or []
+    return [named] if isinstance(named, str) else [str(name) for name in named]
 
 
 def plain_backend() -> Any:
@@ -156,11 +172,14 @@ class Solving:
     tries: Sequence[Mapping[str, Any]]
 
     @classmethod
-    def of_context(cls) -> Solving:
-        """As ``conda install`` solves: installed packages frozen at first, then only what must change."""
+    def of_context(cls, first: Sequence[str] = ()) -> Solving:
+        """As ``conda install`` solves: installed packages frozen at first, then only what must change.
+
+        `first` are channels to search before those that are configured.
+        """
         return cls(
             backend=plain_backend(),
-            channels=_without_ours(context.channels),
+            channels=_without_ours(dict.fromkeys([*first, *context.channels])),
             subdirs=context.subdirs,
             keywords={"command": "install"},
             tries=[
