@@ -235,7 +235,12 @@ def test_on_windows_the_folders_are_condas_in_its_order() -> None:
         "CONDA_PREFIX": r"C:\b",
         "CONDA_SHLVL": "1",
     }
-    windows = {"prefix": r"C:\b\envs\k", "windows": True, "root": r"C:\b", "condabin": r"C:\b\condabin"}
+    windows: dict[str, Any] = {
+        "prefix": r"C:\b\envs\k",
+        "windows": True,
+        "root": r"C:\b",
+        "condabin": r"C:\b\condabin",
+    }
     assert path_of(environ, **windows) == [*own, r"C:\b\condabin", r"C:\Windows"]
     changes = agree(target(**windows, conda=r"C:\b\Scripts\conda.exe"), environ)
     assert changes["CONDA_DEFAULT_ENV"] == "k"

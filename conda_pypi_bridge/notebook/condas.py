@@ -23,14 +23,12 @@ _COMMANDS = {
 }
 
 #: ``# cmd: /base/bin/conda create -n x``: the path may hold spaces, but an option is past its end.
-_COMMAND_LINE = re.compile(
+_COMMAND_LINE = (
     r"#\s*cmd:\s*(?P<program>(?:/|[A-Za-z]:\\)(?:(?!\s-).)*?[/\\](?:conda|mamba|__main__)[\w.-]*)(?:\s|$)"
 )
 
 #: What lies between an installation and its programs: ``bin/mamba``, ``.../site-packages/conda/__main__.py``.
-_INSIDE = re.compile(
-    r"[/\\](?:bin|condabin|Scripts|(?:lib[/\\]python3\.\d+t?|Lib)[/\\]site-packages[/\\]conda)$"
-)
+_INSIDE = r"[/\\](?:bin|condabin|Scripts|(?:lib[/\\]python3\.\d+t?|Lib)[/\\]site-packages[/\\]conda)$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,13 +133,13 @@ def _history(prefix: Path) -> Iterator[str]:
     except OSError:
         return
     for line in reversed(text.splitlines()):
-        if match := _COMMAND_LINE.match(line):
+        if match := re.match(_COMMAND_LINE, line):
             yield match["program"]
 
 
 def _near(program: str, windows: bool) -> Path | None:
     """The conda command of the installation that a program of conda's is or was in."""
-    root, changed = _INSIDE.subn("", re.split(r"[/\\](?=[^/\\]*$)", program)[0])
+    root, changed = re.subn(_INSIDE, "", re.split(r"[/\\](?=[^/\\]*$)", program)[0])
     return command_in(Path(root), windows=windows) if changed else None
 
 

@@ -26,10 +26,11 @@ def switch(
     told = _truth(environ.get(f"CONDA_PLUGINS_{key}".upper(), ""))
     if told is not None:
         return told
-    pattern = re.compile(rf"""^[^#\n]*?\b{key}["']?\s*:\s*["']?(?P<value>\w+)""", re.MULTILINE)
+    pattern = rf"""(?m)^[^#\n]*?\b{key}["']?\s*:\s*["']?(?P<value>\w+)"""
     held = default
     for file in condarc.files(prefix, environ, home or Path.home(), condarc.root_prefix(prefix, environ)):
-        for match in pattern.finditer(_text(file)):
+        text = _text(file)
+        for match in re.finditer(pattern, text) if key in text else ():
             value = _truth(match["value"])
             held = held if value is None else value
     return held
