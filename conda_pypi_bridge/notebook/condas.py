@@ -80,7 +80,7 @@ def locate_conda(
 
 def command_in(root: Path, *, windows: bool = os.name == "nt") -> Path | None:
     """The conda command of an installation, None where it has none."""
-    return next((root / name for name in _COMMANDS[windows] if _is_program(root / name)), None)
+    return next((root / name for name in _COMMANDS[windows] if is_program(root / name)), None)
 
 
 def root_of(program: Path) -> Path:
@@ -112,7 +112,7 @@ def _announced(environ: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
     named = environ.get("CONDA_EXE", "")
     if not named:
         return (), "CONDA_EXE is not set"
-    if not _is_program(Path(named)):
+    if not is_program(Path(named)):
         return (), f"CONDA_EXE names {named}, which is not there"
     module = (environ.get("_CE_M", ""), environ.get("_CE_CONDA", ""))
     return (named, *(module if all(module) else ())), ""
@@ -153,7 +153,7 @@ def _has_bridge(root: Path, windows: bool) -> bool:
     if any(any(site.glob(f"{_DISTRIBUTION.replace('-', '_')}-*.dist-info")) for site in sites):
         return True
     python = root / ("python.exe" if windows else "bin/python")
-    return any(any(site.glob("*.pth")) for site in sites) and _is_program(python) and _asked(python)
+    return any(any(site.glob("*.pth")) for site in sites) and is_program(python) and _asked(python)
 
 
 def _asked(python: Path) -> bool:
@@ -167,5 +167,6 @@ def _asked(python: Path) -> bool:
     return done.returncode == 0
 
 
-def _is_program(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)
+def is_program(path: Path) -> bool:
+    """Whether this user can run that file; a folder that is closed to them raises nothing."""
+    return os.access(path, os.X_OK) and path.is_file()

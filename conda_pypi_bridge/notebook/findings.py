@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import PrefixError
 from . import _probe, kernelspec
 from .changes import source_of
+from .condas import is_program
 
 _PROGRAMS = ("python", "pip", "conda")
 
@@ -106,7 +107,7 @@ def programs(path: str, *, windows: bool = os.name == "nt") -> Iterator[Program]
         for name in _PROGRAMS:
             spellings = [name, "python3"] if name == "python" else [name]
             files = (Path(entry) / (spelling + ending) for spelling in spellings for ending in endings)
-            file = next((file for file in files if file.is_file() and os.access(file, os.X_OK)), None)
+            file = next(filter(is_program, files), None)
             if file is not None:
                 yield Program(name=name, path=file, prefix=kernelspec.prefix_of(file))
 
