@@ -53,6 +53,13 @@ examples:
   {prog} dist/mine-1.0-py3-none-any.whl  a wheel of your own
 """
 
+_DOCTOR_EXAMPLES = """\
+examples:
+  {prog}                                what is wrong with this environment, or worth knowing
+  {prog} -p ./env --fix                 fix what is safe to fix, after a question
+  {prog} --fix flask                    that package alone; files of it that you edited are kept aside
+"""
+
 _SWITCHES = {
     "enable": "let plain conda commands fall back to the package index",
     "disable": "let plain conda commands be as without the bridge",
@@ -81,6 +88,7 @@ def configure_verbs(made: argparse.ArgumentParser) -> None:
     configure_install(verbs.add_parser("install", help="install packages into an environment"))
     configure_remove(verbs.add_parser("remove", help="remove packages from an environment"))
     configure_build(verbs.add_parser("build", help="write .conda files of wheels"))
+    configure_doctor(verbs.add_parser("doctor", help="tell what is wrong with an environment, and fix it"))
     for verb, help_text in _SWITCHES.items():
         configure_switch(verbs.add_parser(verb, help=help_text), verb)
     from .notebook import verbs as notebook
@@ -119,6 +127,21 @@ def configure_build(made: argparse.ArgumentParser) -> None:
     _option(made, "--allow-hooks", action="store_true", help=_HOOKS)
     _add_prefix(made)
     _add_sources(made)
+    _add_output(made)
+
+
+def configure_doctor(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of doctor."""
+    made.set_defaults(verb="doctor")
+    made.description = (
+        "List what is broken in an environment, shadowed, unmet, left over, placed by pip, or needed by "
+        "nobody. The exit status is 1 where something is broken."
+    )
+    _teach(made, _DOCTOR_EXAMPLES)
+    made.add_argument("packages", metavar="NAME", nargs="*", help="look at these packages alone")
+    _option(made, "--fix", action="store_true", help="fix what is safe to fix")
+    _option(made, "--deep", action="store_true", help="compare the content of files, not their size alone")
+    _add_prefix(made)
     _add_output(made)
 
 
@@ -278,7 +301,7 @@ def run(args: argparse.Namespace, opened: Open) -> int:
         _print(json.dumps(told.document, indent=2))
     elif told.needed or not _flag(args, "quiet"):
         _print(told.text(time.monotonic() - began))
-    return 0
+    return told.status
 
 
 def _print(text: str) -> None:
@@ -317,12 +340,13 @@ def _fail(args: argparse.Namespace, error: BridgeError, *, status: int = 1) -> i
 class Told:
     """What a verb has to say: as JSON, and as text given the seconds it took.
 
-    `needed` is text that even a quiet command prints.
+    `needed` is text that even a quiet command prints; `status` is the exit status.
     """
 
     document: dict[str, Any]
     text: Callable[[float], str]
     needed: bool = False
+    status: int = 0
 
 
 def _install(args: argparse.Namespace, opened: Open) -> Told:
@@ -408,10 +432,27 @@ def _notebook(args: argparse.Namespace, opened: Open) -> Told:
     return Told(document=document, text=lambda seconds: text, needed=True)
 
 
+def _doctor(args: argparse.Namespace, opened: Open) -> Told:
+    from .checkup import carry_out
+    from .display import plain
+
+    document, text, status = carry_out(args, _reporter(args), conda=opened is _within_conda)
+    return Told(document=document, text=lambda seconds: plain(text), needed=True, status=status)
+
+
+def print_health(prefix: str) -> None:
+    """Our part of ``conda doctor``."""
+    from .checkup import health_text
+    from .display import plain
+
+    print(plain(health_text(Path(prefix))), flush=True)
+
+
 _VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
     "install": _install,
     "remove": _remove,
     "build": _build,
+    "doctor": _doctor,
     "enable": _switch,
     "disable": _switch,
     "status": _status,

@@ -59,7 +59,14 @@ class Terminal:
         self.close()
         if not self._ask:
             return True
-        print(f"{table(plan)}\n\nEnvironment: {prefix}", file=sys.stdout, flush=True)
+        return self.agree(f"{table(plan)}\n\nEnvironment: {prefix}")
+
+    def agree(self, text: str) -> bool:
+        """Show what is about to happen, and put the question; whether the user says yes."""
+        self.close()
+        if not self._ask:
+            return True
+        print(text, file=sys.stdout, flush=True)
         try:
             answer = input("Proceed ([y]/n)? ")
         except EOFError:

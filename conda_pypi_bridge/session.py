@@ -78,16 +78,26 @@ class Session:
 
 def without_conda(args: argparse.Namespace) -> Session:
     """For ``python -m conda_pypi_bridge``: rattler, in the environment that runs it or the one named."""
-    from .engines.rattler import RattlerEngine
+    return rattler_session(args, read_prefix(chosen_prefix(args)))
 
-    home = Path.home()
+
+def chosen_prefix(args: argparse.Namespace) -> Path:
+    """The environment that runs this, or the one named. Raises `PrefixError` where it is none."""
     name, path = getattr(args, "name", None), getattr(args, "prefix", None)
     where = locate(
-        name, Path(path) if path else None, environ=os.environ, home=home, running=Path(sys.prefix)
+        name, Path(path) if path else None, environ=os.environ, home=Path.home(), running=Path(sys.prefix)
     )
     prefix = read_prefix(where)
     refuse_system_python(where)
-    conda = condarc.load(where, os.environ, home)
+    return prefix.path
+
+
+def rattler_session(args: argparse.Namespace, prefix: Prefix) -> Session:
+    """For a prefix that the engine without conda may change."""
+    from .engines.rattler import RattlerEngine
+
+    where = prefix.path
+    conda = condarc.load(where, os.environ, Path.home())
     ours = settings.read(conda.plugins)
     engine = RattlerEngine(
         prefix,

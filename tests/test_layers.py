@@ -32,8 +32,10 @@ RANKS = {
     "notebook": 41,
     "transparent": 41,
     "display": 40,
-    "session": 40,
+    "checkup": 40,
+    "session": 39,
     # story
+    "doctor": 31,
     "bridge": 30,
     "make": 29,
     "rebuild": 29,

@@ -7,12 +7,17 @@ environment are seen as well as a conda one. Only `append_history`, `prune_empty
 from .dists import files_of, prune_empty
 from .environment import Prefix, dist_mapping, read_prefix
 from .guard import exclusive, held, lock_file, set_aside
+from .health import DistState, Expected, Health, PackageState, is_altered, read_health
 from .history import append_history, redact, requested_specs
 from .interpreter import PythonInPrefix, native_markers
 from .layout import placed_files, refuse_clobbering
 from .locate import is_writable, locate, refuse_system_python
 
 __all__ = [
+    "DistState",
+    "Expected",
+    "Health",
+    "PackageState",
     "Prefix",
     "PythonInPrefix",
     "append_history",
@@ -20,12 +25,14 @@ __all__ = [
     "exclusive",
     "files_of",
     "held",
+    "is_altered",
     "is_writable",
     "locate",
     "lock_file",
     "native_markers",
     "placed_files",
     "prune_empty",
+    "read_health",
     "read_prefix",
     "redact",
     "refuse_clobbering",

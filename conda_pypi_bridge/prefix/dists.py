@@ -7,7 +7,7 @@ import glob
 import json
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from email.message import Message
 from email.parser import HeaderParser
 from importlib.metadata import Distribution
@@ -31,7 +31,7 @@ def read_dist(
     prefix: Path, folder: Path, owner: CondaName | None
 ) -> tuple[InstalledDist | None, tuple[str, ...]]:
     """The distribution of a metadata folder, and sentences on what of it cannot be read."""
-    headers = _headers(folder)
+    headers = headers_of(folder)
     try:
         version = Version(headers["Version"] or "")
     except InvalidVersion as error:
@@ -44,7 +44,7 @@ def read_dist(
         version=version,
         requires=requires,
         owner=owner,
-        files=_recorded_files(prefix, folder) if owner is None else (),
+        files=tuple(path for path, _, _ in record_rows(prefix, folder)) if owner is None else (),
     )
     return dist, problems
 
@@ -84,6 +84,22 @@ def files_of(prefix: Prefix, dist: InstalledDist) -> tuple[Path, ...]:
     return tuple(sorted(path for path in found if path.is_symlink() or path.is_file()))
 
 
+def record_rows(prefix: Path, folder: Path) -> Iterator[tuple[str, str, str]]:
+    """(path, hash, size) of every row of a metadata folder's RECORD, as it spells them; none without one.
+
+    Paths are relative to the prefix; those outside of it keep their ``..`` or root.
+    """
+    record = folder / "RECORD"
+    if not record.is_file():
+        return
+    site = folder.parent.relative_to(prefix).as_posix()
+    for row in csv.reader(_text(record).splitlines()):
+        if row:
+            path = posixpath.normpath(posixpath.join(site, row[0].replace("\\", "/")))
+            _, digest, size = (*row, "", "")[:3]
+            yield path.removeprefix(f"{prefix.as_posix()}/"), digest, size
+
+
 def prune_empty(prefix: Prefix, deleted: Iterable[Path]) -> None:
     """Removes the folders that deleting those files left empty, but not site-packages."""
     for folder in sorted({path.parent for path in deleted}, key=lambda path: len(path.parts), reverse=True):
@@ -95,7 +111,8 @@ def prune_empty(prefix: Prefix, deleted: Iterable[Path]) -> None:
             folder = folder.parent
 
 
-def _headers(folder: Path) -> Message:
+def headers_of(folder: Path) -> Message:
+    """The headers of a metadata folder's METADATA or PKG-INFO; none where there is neither."""
     # An .egg-info may be a file: then it is the metadata itself.
     for file in (folder / "METADATA", folder / "PKG-INFO", folder):
         if file.is_file():
@@ -116,17 +133,6 @@ def _requirements(folder: Path, headers: Message) -> tuple[tuple[Requirement, ..
         except InvalidRequirement:
             problems.append(f"{folder.name}: its requirement {text!r} cannot be read")
     return tuple(read), tuple(problems)
-
-
-def _recorded_files(prefix: Path, folder: Path) -> tuple[str, ...]:
-    """The paths of RECORD, relative to the prefix; those outside of it keep their ``..`` or root."""
-    record = folder / "RECORD"
-    if not record.is_file():
-        return ()
-    site = folder.parent.relative_to(prefix).as_posix()
-    rows = csv.reader(_text(record).splitlines())
-    paths = (posixpath.normpath(posixpath.join(site, row[0].replace("\\", "/"))) for row in rows if row)
-    return tuple(path.removeprefix(f"{prefix.as_posix()}/") for path in paths)
 
 
 def _is_editable(prefix: Path, dist: InstalledDist) -> bool:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,14 @@ class Prefix:
 
     def forget(self) -> None:
         """Read everything anew when asked next: another process has changed the prefix."""
-        for name in [name for name in vars(self) if name not in ("path", "windows")]:
+        given = {field.name for field in fields(self)}
+        for name in [name for name in vars(self) if name not in given]:
             del self.__dict__[name]
 
     @cached_property
     def conda_meta(self) -> tuple[Mapping[str, Any], ...]:
         """The records of ``conda-meta/*.json``, in the order of their file names."""
-        return tuple(_record(file) for file in sorted((self.path / "conda-meta").glob("*.json")))
+        return tuple(read_record(file) for file in sorted((self.path / "conda-meta").glob("*.json")))
 
     @cached_property
     def python(self) -> interpreter.PythonInPrefix | None:
@@ -192,7 +193,8 @@ def dist_mapping(prefix: Prefix) -> dict[ProjectName, CondaName]:
     return {project: names.pop() for project, names in claims.items() if len(names) == 1}
 
 
-def _record(file: Path) -> Mapping[str, Any]:
+def read_record(file: Path) -> Mapping[str, Any]:
+    """A record of ``conda-meta``. Raises PrefixError where it cannot be read as one."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
