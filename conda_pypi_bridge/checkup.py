@@ -95,6 +95,7 @@ def carry_out(
         repair = patient.fix(found, args, terminal, dry_run=dry_run)
         if repair.fixed and not dry_run:
             found = patient.examine(args.packages)
+            repair = repair.seen_again(found)
     document = findings_document(patient.prefix, found, repair, dry_run=dry_run)
     text = findings_text(patient, found, repair, dry_run=dry_run)
     return document, text, int(any(finding.severity == "problem" for finding in found))

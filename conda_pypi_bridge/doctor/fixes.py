@@ -42,6 +42,13 @@ class Repair:
     fixed: Sequence[Finding]
     left: Sequence[tuple[Finding, str]]
 
+    def seen_again(self, found: Sequence[Finding]) -> Repair:
+        """After another look: what is found once more was not put right."""
+        there = {(finding.kind, finding.subject) for finding in found}
+        still = [finding for finding in self.fixed if (finding.kind, finding.subject) in there]
+        fixed = [finding for finding in self.fixed if finding not in still]
+        return Repair(fixed=fixed, left=[*self.left, *((finding, "it is still so") for finding in still)])
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Case:
@@ -152,7 +159,9 @@ class _Replacing:
         return getattr(self._engine, name)
 
     def link(self, plan: Plan) -> None:
-        with _renamed(self._kept), set_aside(self._prefix, self._dists):
+        coming = {row.name for row in plan.link}
+        replaced = [d for d in self._dists if self._engine.names.conda_name(d.project) in coming]
+        with _renamed(self._kept), set_aside(self._prefix, replaced):
             self._engine.link(plan)
 
 
