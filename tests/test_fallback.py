@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -150,8 +151,8 @@ def test_rollback_brings_back_what_came_from_the_index(enabled: Conda, env: Path
     enabled("install", "-p", env, "-y", "--revision", "1")
     assert versions(enabled, env) == {"moo": "1.0", "herd": "1.5"}
     assert not diff(before, snapshot(env, ignore=["conda-meta", "__pycache__"]))
-    channels = {row["channel"] for name, row in enabled.packages(env).items() if name != "python"}
-    assert channels == {"pypi-bridge"}
+    records = [json.loads(file.read_text()) for file in (env / "conda-meta").glob("[hm]*.json")]
+    assert [record["channel"] for record in records] == ["pypi-bridge", "pypi-bridge"]
     assert "moo  {2.0 (pypi-bridge/noarch) -> 1.0" in enabled("list", "-p", env, "--revisions").stdout
 
 
@@ -262,6 +263,8 @@ def test_a_new_python_takes_packages_of_the_index_along(
     enabled("clean", "-y", "--packages", "--force-pkgs-dirs")
     enabled("install", "-p", env, "-y", f"python={pythons[1].version}")
     assert versions(enabled, env) == {"moo": "2.0", "herd": "1.5"}
+    records = [json.loads(file.read_text()) for file in (env / "conda-meta").glob("[hm]*.json")]
+    assert [record["channel"] for record in records] == ["pypi-bridge", "pypi-bridge"]
     run([python_of(env), "-c", "import moo, herd"], enabled.home.environment())
 
 

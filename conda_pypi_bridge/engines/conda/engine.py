@@ -30,7 +30,7 @@ from ...tags import make_target
 from ...versions import conda_version
 from .. import Problem, version_pair
 from .calling import UNSATISFIABLE, Solving
-from .records import BridgeChannel, conda_record, is_cached, written
+from .records import BridgeChannel, conda_record, is_cached, renamed, written
 from .transaction import BridgeTransaction
 
 try:
@@ -203,8 +203,11 @@ class CondaEngine:
         )
 
     def _ours(self, record: Any) -> Any:
+        """The record under the bridge's channel, whether the overlay, the prefix or a cache had it."""
         package = self._packages.get(f"{record.name}-{record.version}-{record.build}")
-        return record if package is None else conda_record(package)
+        if package is not None:
+            return conda_record(package)
+        return renamed(record) if record.channel.canonical_name == CHANNEL else record
 
     def _row(self, record: Any) -> Row:
         channel = record.channel.canonical_name

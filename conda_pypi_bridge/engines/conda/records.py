@@ -50,6 +50,11 @@ def conda_record(package: PackageRecord) -> Any:
     )
 
 
+def renamed(record: Any) -> Any:
+    """A record of ours that conda read back, which makes an address of the channel's name."""
+    return CondaRecord.from_objects(record, channel=BridgeChannel(subdir=record.subdir))
+
+
 def is_cached(folder: Path, dist: str) -> bool:
     """Whether a package cache holds the package ready-extracted, its record included."""
     return (folder / dist / "info" / "repodata_record.json").is_file()
