@@ -473,6 +473,20 @@ def test_a_kernelspec_that_a_package_placed_is_left_to_it(kernelspec_verb: Any, 
         shutil.rmtree(env / "share" / "jupyter")
 
 
+def test_no_kernelspec_is_written_into_a_frozen_environment(
+    kernelspec_verb: Any, env: Path, base_home: Home
+) -> None:
+    """CEP 22. The user's own folder is no part of the environment."""
+    (env / "conda-meta" / "frozen").touch()
+    try:
+        refused = kernelspec_verb("--sys-prefix", check=False)
+        assert "this environment is frozen" in refused.stderr
+        assert not (env / "share" / "jupyter").exists()
+        assert "Wrote" in kernelspec_verb().stdout
+    finally:
+        (env / "conda-meta" / "frozen").unlink()
+
+
 def test_a_kernelspec_needs_ipykernel(base_home: Home, bare: Path, base: Path) -> None:
     conda = Conda(command=(str(base / "bin" / "conda"),), home=base_home)
     refused = conda("pypi-bridge", "notebook", "kernelspec", "-p", bare, check=False)

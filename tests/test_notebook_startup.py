@@ -226,6 +226,16 @@ def test_enable_and_disable_say_what_they_did_and_leave_no_trace(
     assert verb("disable", "-p", env, "--json").json()["changed"] is False
 
 
+def test_enable_names_what_a_start_up_file_cannot_do(verb: Callable[..., Result], env: Path) -> None:
+    done = verb("enable", "-p", env).stdout
+    assert "There is no IPython in this environment yet" in done
+    assert "activation scripts" not in done
+    scripts = env / "etc" / "conda" / "activate.d"
+    scripts.mkdir(parents=True)
+    (scripts / "x.sh").touch()
+    assert f"notebook kernelspec -p {env}" in verb("enable", "-p", env).stdout
+
+
 def test_status_says_that_the_bridge_is_gone(verb: Callable[..., Result], env: Path, tmp_path: Path) -> None:
     gone = tmp_path / "gone" / "conda_pypi_bridge"
     startup.write(env, Recorded(package=gone, python=gone))

@@ -6,11 +6,13 @@ import argparse
 import os
 import shlex
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..prefix import Prefix
+    from .kernelspec import Written
     from .startup import Recorded
 
 #: What a verb tells: a JSON document, and the same as text.
@@ -68,7 +70,7 @@ def _enable(args: argparse.Namespace, prefix: Prefix) -> Answer:
     from ..errors import PrefixError
     from ..prefix import held
     from ..report import Silent
-    from . import startup
+    from . import shell, startup
 
     python, install = prefix.python, f"{_base(args)} install -p {_quoted(prefix.path)}"
     if python is None:
@@ -90,6 +92,11 @@ def _enable(args: argparse.Namespace, prefix: Prefix) -> Answer:
     ]
     if not (python.site_packages / "IPython").is_dir():
         lines.append(f"There is no IPython in this environment yet: {install} ipykernel")
+    if shell.activation_scripts(prefix.path, windows=False):
+        lines.append(
+            "It has activation scripts, which only a kernelspec can run: "
+            f"{args.door} kernelspec -p {_quoted(prefix.path)}"
+        )
     undo = f"{args.door} disable -p {_quoted(prefix.path)}"
     lines.append(f"To undo: {undo}")
     document = {"success": True, "enabled": True, "changed": changed, "file": str(file), "undo": undo}
@@ -146,6 +153,30 @@ def _source(prefix: Prefix, recorded: Recorded | None) -> Path | None:
 
 
 def _kernelspec(args: argparse.Namespace, prefix: Prefix) -> Answer:
+    from ..prefix import held
+    from ..report import Silent
+    from . import kernelspec
+
+    name, inside = getattr(args, "kernel", ""), bool(getattr(args, "sys_prefix", False))
+    user = kernelspec.user_data_folder(os.environ, Path.home())
+    folder = prefix.path / "share" / "jupyter" if inside else user
+    with held(prefix, Silent()) if inside else nullcontext():
+        if getattr(args, "remove", False):
+            written, lines = kernelspec.undo(prefix.path, folder, name=name), []
+        else:
+            written, lines = _write_kernelspecs(args, prefix, folder, name)
+    words = {"written": "Wrote", "repaired": "Repaired", "unchanged": "Already right:", "removed": "Undid"}
+    done = [f"{words[one.action]} {one.folder / 'kernel.json'}" for one in written]
+    if not done:
+        done = [f"No kernelspec of the bridge for {prefix.path} is in {folder}"]
+    rows = [{"name": one.name, "folder": str(one.folder), "action": one.action} for one in written]
+    return {"success": True, "prefix": str(prefix.path), "kernelspecs": rows}, "\n".join([*done, *lines])
+
+
+def _write_kernelspecs(
+    args: argparse.Namespace, prefix: Prefix, folder: Path, name: str
+) -> tuple[list[Written], list[str]]:
+    """What was written, and what else there is to say."""
     from ..errors import PrefixError
     from . import kernelspec, shell
 
@@ -153,26 +184,15 @@ def _kernelspec(args: argparse.Namespace, prefix: Prefix) -> Answer:
     if python is None or not (python.site_packages / "ipykernel").is_dir():
         hint = f"Install it: {_base(args)} install -p {_quoted(prefix.path)} ipykernel"
         raise PrefixError(str(prefix.path), "there is no ipykernel in this environment", hint=hint)
-    inside = bool(getattr(args, "sys_prefix", False))
-    folder = (
-        prefix.path / "share" / "jupyter" if inside else kernelspec.user_data_folder(os.environ, Path.home())
-    )
-    name = getattr(args, "kernel", "")
-    if getattr(args, "remove", False):
-        written = kernelspec.undo(prefix.path, folder, name=name)
-    else:
-        target = shell.read_target(prefix.path, os.environ, windows=prefix.windows)
-        assert target is not None, "a prefix with a Python is an environment"
-        written = kernelspec.repair(prefix.path, target, folder, python=python.executable, name=name)
-    rows = [{"name": one.name, "folder": str(one.folder), "action": one.action} for one in written]
-    words = {"written": "Wrote", "repaired": "Repaired", "unchanged": "Already right:", "removed": "Undid"}
-    lines = [f"{words[one.action]} {one.folder / 'kernel.json'}" for one in written]
-    if not written:
-        lines = [f"No kernelspec of the bridge for {prefix.path} is in {folder}"]
-    elif not getattr(args, "remove", False):
-        where = " --sys-prefix" if inside else ""
-        lines.append(f"To undo: {args.door} kernelspec --remove{where} -p {_quoted(prefix.path)}")
-    return {"success": True, "prefix": str(prefix.path), "kernelspecs": rows}, "\n".join(lines)
+    target = shell.read_target(prefix.path, os.environ, windows=prefix.windows)
+    assert target is not None, "a prefix with a Python is an environment"
+    written = kernelspec.repair(prefix.path, target, folder, python=python.executable, name=name)
+    lines = []
+    if prefix.windows and shell.activation_scripts(prefix.path, windows=True):
+        lines.append("Its activation scripts do not run: on Windows the kernel could not be interrupted.")
+    where = " --sys-prefix" if folder.is_relative_to(prefix.path) else ""
+    lines.append(f"To undo: {args.door} kernelspec --remove{where} -p {_quoted(prefix.path)}")
+    return written, lines
 
 
 def _where(args: argparse.Namespace, prefix: Prefix) -> Answer:
