@@ -20,6 +20,7 @@ from .engines.conda import (
     is_ours,
     links_ours,
     match_specs,
+    texts_with_extras,
 )
 
 
@@ -39,6 +40,7 @@ class FallbackSolver:
         self._prefix = Path(prefix)
         self._specs = match_specs(specs_to_add)
         self._removed = match_specs(specs_to_remove)
+        self._extras = texts_with_extras() if self._specs else {}
         self._command = command
         self._solving = Solving.of_call(channels, subdirs, repodata_fn=repodata_fn, command=command)
         self._plain = self._solving.solver(self._prefix, specs=self._specs, removed=self._removed)
@@ -60,8 +62,9 @@ class FallbackSolver:
                     raise
         from .transparent import Asked, solved
 
-        ours = self._lacking | {spec.name for spec in self._specs if self._is_ours(spec)}
-        asked = Asked(specs=self._specs, ours=ours, upgraded=self._upgraded(modifiers))
+        ours = self._lacking | {spec.name for spec in self._specs if self._is_ours(spec)} | set(self._extras)
+        texts = [self._extras.get(spec.name, str(spec)) for spec in self._specs]
+        asked = Asked(specs=self._specs, texts=texts, ours=ours, upgraded=self._upgraded(modifiers))
         return solved(self._prefix, self._solving.asked(modifiers), asked, failure)
 
     def _guarded(self, transaction: Any) -> Any:
@@ -73,10 +76,10 @@ class FallbackSolver:
         return relinked(self._prefix, self._solving, transaction)
 
     def _concerned(self, modifiers: Mapping[str, Any]) -> bool:
-        """Whether the backend alone would miss something: newer packages of the index, a ``pip:`` section."""
+        """Whether the backend alone would miss something: newer packages, extras, a ``pip:`` section."""
         if asked_to_update_all(modifiers):
             return bool(bridged_names(self._prefix))
-        return bool(environment_files()) or any(self._is_ours(spec) for spec in self._specs)
+        return bool(environment_files() or self._extras) or any(self._is_ours(spec) for spec in self._specs)
 
     def _is_ours(self, spec: Any) -> bool:
         """Whether a spec is of a package that came from the index, or names the bridge's channel."""

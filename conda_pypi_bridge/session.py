@@ -14,7 +14,7 @@ from platformdirs import user_cache_path
 
 from . import condarc, config, settings
 from .engines import Engine
-from .errors import ConfigError, PrefixError
+from .errors import ConfigError
 from .fetch import Limits
 from .index import Index
 from .namedata import load_table
@@ -117,9 +117,6 @@ def within_conda(args: argparse.Namespace) -> Session:
     from .engines.conda import Solving, target_prefix
 
     prefix = read_prefix(target_prefix())
-    if prefix.python is not None and prefix.python.is_venv:
-        hint = f"Use: python -m {__package__} install -p {prefix.path}"
-        raise PrefixError(str(prefix.path), "this is a virtual environment, and not conda's", hint=hint)
     return solver_session(prefix, Solving.of_context(getattr(args, "channel", ())))
 
 

@@ -30,9 +30,12 @@ _NO_FILE = RequirementFile()
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """conda's specs; `ours` are the names that the index serves, `upgraded` those that are wanted newer."""
+    """conda's specs, and their texts; `ours` are the names that the index serves, `upgraded` those that are
+    wanted newer.
+    """
 
     specs: Sequence[Any]
+    texts: Sequence[str]
     ours: frozenset[str]
     upgraded: frozenset[str]
 
@@ -131,11 +134,10 @@ class _Work:
 
 
 def _solved(session: Session, asked: Asked) -> Any:
-    texts = [str(spec) for spec in asked.specs]
-    python = _python_specs(asked, texts, installed=session.prefix.python is not None)
+    python = _python_specs(asked, installed=session.prefix.python is not None)
     section = _pip_section()
     work = _Work.of(session, python, section, upgrade=frozenset(map(CondaName, asked.upgraded)))
-    requests = list(_requests(asked, texts, work.target.markers, work.engine.names))
+    requests = list(_requests(asked, work.target.markers, work.engine.names))
     if section.requests:
         requests += requests_of(section.requests, work.target.markers, work.engine.names)
         os.environ["PIP_NO_INDEX"] = "1"  # conda runs pip all the same, which must not look for newer ones
@@ -147,20 +149,18 @@ def _solved(session: Session, asked: Asked) -> Any:
     return work.transaction(restored(reasoned(closure, plan), work.target, work.engine, work.index))
 
 
-def _python_specs(asked: Asked, texts: Sequence[str], *, installed: bool) -> list[str]:
+def _python_specs(asked: Asked, *, installed: bool) -> list[str]:
     """What decides about Python: nothing where it is installed and not asked for."""
-    named = [text for spec, text in zip(asked.specs, texts, strict=True) if spec.name == "python"]
+    named = [text for spec, text in zip(asked.specs, asked.texts, strict=True) if spec.name == "python"]
     if installed:
         return named
-    known = [text for spec, text in zip(asked.specs, texts, strict=True) if spec.name not in asked.ours]
+    known = [text for spec, text in zip(asked.specs, asked.texts, strict=True) if spec.name not in asked.ours]
     return [*known, *([] if named else ["python"])]
 
 
-def _requests(
-    asked: Asked, texts: Sequence[str], markers: Mapping[str, str], names: Names
-) -> Iterator[Request]:
+def _requests(asked: Asked, markers: Mapping[str, str], names: Names) -> Iterator[Request]:
     """The user's specs: those that channels serve as they are, the others read as PEP 508 too."""
-    for spec, text in zip(asked.specs, texts, strict=True):
+    for spec, text in zip(asked.specs, asked.texts, strict=True):
         (request,) = requests_of([text], markers, names)
         yield request if spec.name in asked.ours else replace(request, requirement=None, spec=text)
 

@@ -50,6 +50,24 @@ def test_install_takes_from_the_index_what_no_channel_has(enabled: Conda, env: P
     run([python_of(env), "-c", "import moo, herd"], enabled.home.environment())
 
 
+def test_extras_are_heard_although_condas_specs_have_none(
+    enabled: Conda, env: Path, index: IndexServer, extra_channel: Path, channel: Path
+) -> None:
+    index.add("calf", "1.0", extras={"fast": ["legs"]})
+    index.add("legs", "4.0")
+    enabled("install", "-p", env, "-y", "calf")
+    enabled("install", "-p", env, "-y", "calf[fast]")
+    assert versions(enabled, env) == {"calf": "1.0", "calf_extra_fast": "1.0", "legs": "4.0"}
+    make_python_package(extra_channel, "lamb", "1.0")
+    index.add("lamb", "1.0", extras={"fast": ["legs"]})
+    index_channel(extra_channel)
+    enabled.home.use_channels(extra_channel, channel)
+    enabled("create", "-n", "x", "-y", "python", "lamb[fast]>=1")
+    found = enabled.packages(enabled.home.envs / "x")
+    assert found["lamb"]["channel"] == "extra"
+    assert found["legs"]["channel"] == "pypi-bridge"
+
+
 def test_create_makes_an_environment_with_it(enabled: Conda, tmp_path: Path) -> None:
     enabled("create", "-p", tmp_path / "new", "-y", "python", "moo")
     assert versions(enabled, tmp_path / "new") == {"moo": "2.0", "herd": "1.5"}

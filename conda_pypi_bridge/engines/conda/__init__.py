@@ -26,6 +26,7 @@ from .calling import (
     remember_solver,
     root_prefix,
     target_prefix,
+    texts_with_extras,
 )
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "remember_solver",
     "root_prefix",
     "target_prefix",
+    "texts_with_extras",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,6 +47,9 @@ def target_prefix() -> Path:
     return prefix
 
 
+#: ``[async,dotenv]``; conda's ``[version='>=3']`` has an equals sign.
+_EXTRAS = re.compile(r"^[\w.-]+\s*\[[^\]=]+\]")
+
 #: The user's own backend, while ours stands in its place.
 _plain_solver: list[str] = []
 
@@ -67,6 +71,12 @@ def remember_solver(*, pip_sections: bool = False) -> None:
 def environment_files() -> list[str]:
     """The environment files whose ``pip:`` sections are to be installed as conda packages."""
     return _environment_files
+
+
+def texts_with_extras() -> dict[str, str]:
+    """Name -> SPEC as it was typed, of those with extras: conda's own specs leave extras out."""
+    typed = [str(text).strip("\"'") for text in context._argparse_args.get("packages") or ()]
+    return {MatchSpec(text).name: text for text in typed if _EXTRAS.search(text)}
 
 
 def _files() -> list[str]:

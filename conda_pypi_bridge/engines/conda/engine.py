@@ -21,7 +21,7 @@ from filelock import FileLock
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from ...errors import SpecError, Unsatisfiable
+from ...errors import PrefixError, SpecError, Unsatisfiable
 from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
 from ...names import Names
 from ...prefix import Prefix, exclusive, held, lock_file, native_markers, refuse_clobbering, set_aside
@@ -67,6 +67,10 @@ class CondaEngine:
         return self._prefix.bridged
 
     def locked(self, reporter: Reporter) -> AbstractContextManager[None]:
+        python = self._prefix.python
+        if python is not None and python.is_venv:
+            hint = f"Use: python -m {__package__.partition('.')[0]} install -p {self.path}"
+            raise PrefixError(str(self.path), "this is a virtual environment, and not conda's", hint=hint)
         return held(self._prefix, reporter)
 
     # -- solving -----------------------------------------------------------------------------------
