@@ -160,9 +160,10 @@ def _kernelspec(args: argparse.Namespace, prefix: Prefix) -> Answer:
     name, inside = getattr(args, "kernel", ""), bool(getattr(args, "sys_prefix", False))
     user = kernelspec.user_data_folder(os.environ, Path.home())
     folder = prefix.path / "share" / "jupyter" if inside else user
+    lines: list[str] = []
     with held(prefix, Silent()) if inside else nullcontext():
         if getattr(args, "remove", False):
-            written, lines = kernelspec.undo(prefix.path, folder, name=name), []
+            written = kernelspec.undo(prefix.path, folder, name=name)
         else:
             written, lines = _write_kernelspecs(args, prefix, folder, name)
     words = {"written": "Wrote", "repaired": "Repaired", "unchanged": "Already right:", "removed": "Undid"}
