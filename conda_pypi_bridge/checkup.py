@@ -194,7 +194,7 @@ def findings_text(
     counts = f"{_count(problems, 'problem')}, {_count(len(found) - problems, 'remark')}"
     looked = "contents of files compared" if patient.door.deep else _SHALLOW
     lines.append(f"{counts} ({looked}). Environment: {patient.prefix}")
-    if repair is None and any(finding.remedy is not None for finding in found):
+    if repair is None and any(finding.safe for finding in found):
         lines.append(f"To fix what is safe to fix: {patient.door.fix()}")
     return "\n".join(lines)
 
@@ -232,7 +232,7 @@ def _told_group(door: Door, group: Sequence[Finding]) -> Iterator[str]:
 def findings_document(
     prefix: Path, found: Sequence[Finding], repair: Repair | None, *, dry_run: bool = False
 ) -> dict[str, Any]:
-    """What an examination found, and what came of fixing it; ``safe`` is what ``--fix`` does."""
+    """What an examination found, and what came of fixing it; ``safe`` is what ``--fix`` alone does."""
     document: dict[str, Any] = {"success": True, "prefix": str(prefix)}
     if dry_run:
         document["dry_run"] = True
@@ -252,7 +252,7 @@ def _json_finding(finding: Finding) -> dict[str, Any]:
         "version": finding.version,
         "sentence": finding.sentence,
         "fix": finding.fix,
-        "safe": finding.remedy is not None,
+        "safe": finding.safe,
     }
 
 

@@ -327,6 +327,7 @@ def test_a_changed_file_is_told_and_left_unless_its_package_is_named(
     assert patient.findings() == []
     row = patient.finding("broken", "--deep")
     assert row["sentence"].startswith("1 of its 5 files is not as it was placed: ")
+    assert not row["safe"]
     patient.doctor("--deep", "--fix", "-y", check=False)
     assert from_channel.read_text() == "doors = 1\n"
     patient.obey(row)

@@ -45,8 +45,13 @@ def packages(case: Case) -> Iterator[Finding]:
         if package.name == "python":
             yield found  # whatever could link it anew runs on it
         else:
-            again = Replacement(spec=_spec(case, package), again=(package.name,), files=package.files)
-            yield _offer(case, again, found)
+            remedy = Replacement(
+                spec=_spec(case, package),
+                edited=bool(package.changed),
+                again=(package.name,),
+                files=package.files,
+            )
+            yield _offer(case, remedy, found)
 
 
 def metadata(case: Case) -> Iterator[Finding]:
@@ -111,6 +116,7 @@ def _replace(case: Case, copy: Copy, found: Finding) -> Finding:
     same = copy.owner if copy.state.over else None
     remedy = Replacement(
         spec=_spec(case, same) if same else f"{copy.dist.project}=={copy.dist.version}",
+        edited=bool(copy.state.changed),
         dists=(copy.dist,),
         again=(same.name,) if same else (),
         files=(*copy.state.files, *rest),

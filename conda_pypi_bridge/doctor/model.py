@@ -52,9 +52,11 @@ class Replacement:
     """Install `spec`, with pip's copies `dists` taken away and the conda packages `again` linked anew.
 
     `files` are those that go: what of them is not as its package describes it, somebody may have edited.
+    `edited` is whether one was seen already.
     """
 
     spec: str
+    edited: bool = False
     dists: Sequence[InstalledDist] = ()
     again: Sequence[CondaName] = ()
     files: Sequence[Expected] = ()
@@ -75,6 +77,11 @@ class Finding:
     sentence: str
     fix: str = ""
     remedy: Deletion | Replacement | None = None
+
+    @property
+    def safe(self) -> bool:
+        """Whether it is put right without its being named."""
+        return self.remedy is not None and not (isinstance(self.remedy, Replacement) and self.remedy.edited)
 
     @property
     def subject(self) -> str:
