@@ -9,6 +9,7 @@ plugins:
   pypi_bridge_min_age_days: 30              # younger projects: plain conda -y refuses them
   pypi_bridge_names: {some-project: its-conda-name}
   pypi_bridge_notebook_shell: false         # kernels leave PATH and conda's variables as they are
+  pypi_bridge_pip_magic: true               # %pip install in a kernel is %conda install
 """
 
 from __future__ import annotations
@@ -73,5 +74,6 @@ _TYPES: Mapping[str, type] = {
     "block": list,
     "min_age_days": int,
     "names": dict,
-    "notebook_shell": bool,  # read by the notebook door, in kernels
+    "notebook_shell": bool,  # these two are read by the notebook door, in kernels
+    "pip_magic": bool,
 }

@@ -301,5 +301,7 @@ def test_names_that_nobody_has_get_the_nearest_ones() -> None:
     assert failure.suggestion(["json"], []).startswith("json is part of Python")
     assert failure.suggestion(["zzz"], ["moo"]) == 'Look for it: %conda search "*zzz*"'
     assert failure.suggestion([], ["moo"]) == ""
+    document = '{"exception_name": "PackagesNotFoundError", "message": "not on channels:\\n\\n  - zz=1\\n"}'
+    assert failure.read(document, "", 1, "install").lacking == ("zz",)
     said = "error: no package named 'zzz' in any configured channel or index\n  Check the spelling.\n"
     assert failure.read("", said, 1, "install").lacking == ("zzz",)

@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def index() -> Iterator[IndexServer]:
         server.add("herd", "1.5")
         server.add("barn", "1.0", extras={"hay": ["hay"]})
         server.add("hay", "1.0")
-        for name in ("cow", "calf", "duck", "goat", "goose", "sheep"):
+        for name in ("bee", "calf", "cow", "deer", "duck", "emu", "fox", "goat", "goose", "sheep", "wasp"):
             server.add(name, "1.0")
             server.add(name, "2.0")
         yield server
@@ -146,14 +147,14 @@ def test_a_constraint_is_honoured_and_no_shell_reads_the_line(book: Notebook, pr
 
 
 def test_a_cell_has_one_spec_a_line_and_variables_are_put_in_once(book: Notebook, prefix: Path) -> None:
-    book.run("name, several, tricky = 'sheep', ['calf', 'duck'], '{name}'")
+    book.run("name, several, tricky = 'sheep', ['wasp', 'bee'], '{name}'")
     cell = book.run("%%conda install --no-deps\n# farm\n{name} >=1,<2  # one\n$several\n")
     assert installed(prefix, "sheep") == "1.0"
-    assert installed(prefix, "calf") and installed(prefix, "duck")
+    assert installed(prefix, "wasp") and installed(prefix, "bee")
     assert cell.text.count("requested") == 3
     assert "{name}" in book.fails("%conda install $tricky").error[0]
     assert "cannot be put in" in book.fails("%conda install $nothing_of_that_name").error[0]
-    listed = book.run("%conda list --prefix {sys.prefix} duck").text
+    listed = book.run("%conda list --prefix {sys.prefix} python").text
     assert str(prefix) in listed
 
 
@@ -182,7 +183,7 @@ def test_the_outcome_can_be_kept(book: Notebook) -> None:
 
 
 def test_one_display_that_was_updated_is_all_that_is_saved(book: Notebook) -> None:
-    cell = book.run("%conda install sheep=2")
+    cell = book.run("%conda install deer")
     assert [output.output_type for output in cell.outputs] == ["display_data"]
     said = [message for message in book.since_last_input() if message.kind.endswith("display_data")]
     assert [message.kind for message in said] == ["display_data"] + ["update_display_data"] * (len(said) - 1)
@@ -215,14 +216,15 @@ def test_text_and_html_say_the_same(book: Notebook) -> None:
 
 def test_a_terminal_gets_plain_lines_each_once(env: dict[str, str], prefix: Path, tmp_path: Path) -> None:
     command = [python_of(prefix), "-m", "IPython", "--no-banner", "--colors=NoColor", "-c"]
-    result = run([*command, "%conda install calf=1"], env, cwd=tmp_path)
+    result = run([*command, "%conda install emu"], env, cwd=tmp_path)
     lines = result.stdout.splitlines()
-    assert lines[0] == "conda install calf=1"
-    assert lines.index("conda install calf=1 · Solving") < lines.index("Package  Version     From  Why")
-    assert len(set(lines)) == len(lines)
+    assert lines[0] == "conda install emu"
+    assert lines.index("conda install emu · Solving") < lines.index("Package  Version  From  Why")
+    assert not any(line == following for line, following in pairwise(lines))
+    assert not re.search(r"· \d+ s", result.stdout)
     assert not re.search(r"[\b\r\x1b]", result.stdout)
     assert "Out[" not in result.stdout
-    assert "2.0 -> 1.0" in result.stdout
+    assert "emu      2.0      PyPI  requested" in lines
 
 
 # -- restart or not ------------------------------------------------------------------------------------
@@ -245,9 +247,6 @@ def test_an_upgrade_of_a_noarch_package_does_too(book: Notebook) -> None:
     assert "goose 1.0 is loaded, 2.0 is on disk" in book.run("%conda install goose=2").text
     # What is loaded is on disk again: nothing is to be done.
     assert "Restart" not in book.run("%conda install goose=1").text
-    book.run("%conda install goose=2")
-    book.run("import importlib; importlib.reload(goose)")
-    assert "Restart" not in book.run("%conda install --force-reinstall goose").text
 
 
 def test_what_changed_nothing_that_is_loaded_asks_for_no_restart(book: Notebook) -> None:
@@ -303,6 +302,7 @@ def test_a_question_is_never_waited_for(book: Notebook, lab_conda: Conda) -> Non
     assert not (home.envs / "doomed" / "conda-meta").exists()
 
 
+@pytest.mark.slow
 def test_paths_with_spaces_are_paths(
     lab_conda: Conda, env: dict[str, str], vendored_conda: Path, pythons: list[Interpreter], tmp_path: Path
 ) -> None:
@@ -324,7 +324,7 @@ def test_paths_with_spaces_are_paths(
 def test_a_missing_package_stops_run_all_in_two_lines(
     env: dict[str, str], prefix: Path, tmp_path: Path
 ) -> None:
-    cells = [new_code_cell(code) for code in ("%conda install sheeep", "open('ran', 'w')")]
+    cells = [new_code_cell(code) for code in ("%conda install fennce", "open('ran', 'w')")]
     manager = AsyncKernelManager()
     manager._kernel_spec = KernelSpec(argv=[str(python_of(prefix)), *LAUNCH], language="python")
     client = NotebookClient(
@@ -338,8 +338,8 @@ def test_a_missing_package_stops_run_all_in_two_lines(
     assert error.ename == "CondaCommandError"
     lines = [line for part in error.traceback for line in part.splitlines()]
     assert len(lines) == 2
-    assert "sheeep" in lines[0]
-    assert lines[1] == "  Did you mean: %conda install sheep"
+    assert lines[0] == "CondaCommandError: neither a channel nor the package index has fennce"
+    assert lines[1] == "  Did you mean: %conda install fence"
     assert 'File "' not in json.dumps(cells[0])
     assert not (tmp_path / "ran").exists()
 
@@ -366,6 +366,7 @@ def test_an_interrupt_leaves_the_environment_as_it_was_and_the_kernel_alive(
     marker.unlink()
 
 
+@pytest.mark.slow
 def test_killing_the_kernel_midway_leaves_records_and_files_that_agree(
     lab_conda: Conda, env: dict[str, str], tmp_path: Path, pythons: list[Interpreter]
 ) -> None:
@@ -379,9 +380,8 @@ def test_killing_the_kernel_midway_leaves_records_and_files_that_agree(
 
         with pytest.raises(DeadKernelError):
             opened.run("%conda install slow=2", disturb)
-    eventually(lambda: installed(prefix, "slow") == "2.0")
+    eventually(lambda: installed(prefix, "slow") == "2.0" and not list(prefix.rglob("*.c~")))
     assert (prefix / "share" / "slow.txt").read_text() == "2.0"
-    assert not list(prefix.rglob("*.c~"))
     assert lab_conda.packages(prefix)["slow"]["version"] == "2.0"
 
 
@@ -400,7 +400,9 @@ def test_without_any_conda_the_bridge_installs_and_says_where_it_looked(
         assert re.search(r"moo +2.0 +PyPI +requested", cell.text)
         assert re.search(r"wall +2.0 +channel extra +requested", cell.text)
         assert opened.value("__import__('moo').__version__") == "'2.0'"
-        error = opened.fails("%conda list").error
+        listing = opened.fails("%conda list")
+        assert listing.text == "conda list was not started."
+        error = listing.error
         assert "CONDA_EXE is not set" in error[0] and "PATH" in error[0]
         assert "%conda install" in error[1]
         missing = opened.fails("%conda install sheeep").error

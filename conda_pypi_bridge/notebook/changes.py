@@ -71,9 +71,14 @@ def changes(prefix: Path, before: Snapshot, specs: Sequence[str] = ()) -> list[C
     return sorted(found, key=lambda change: change.name)
 
 
+def installed_names(prefix: Path) -> set[str]:
+    """The names of an environment's packages."""
+    return {_name_and_version(file)[0] for file in snapshot(prefix)}
+
+
 def missing(prefix: Path, specs: Iterable[str]) -> list[str]:
     """Those of `specs` that no record and no installed distribution answers to: success was not one."""
-    known = {canonical(_name_and_version(file)[0]) for file in snapshot(prefix)}
+    known = {canonical(name) for name in installed_names(prefix)}
     absent = [spec for spec in specs if (name := name_of(spec)) and name not in known]
     if not absent:
         return []

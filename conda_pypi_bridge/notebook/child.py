@@ -88,30 +88,35 @@ class Output:
         self._path.unlink(missing_ok=True)
 
 
-def run(argv: Sequence[str], environ: Mapping[str, str], watch: Callable[[Progress], None]) -> Finished:
+def run(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    watch: Callable[[Progress], None],
+    interrupts: Sequence[int] = (),
+) -> Finished:
     """Run `argv` to its end, telling `watch` every moment where it is. Raises `OSError` if it cannot start.
 
-    The first interrupt (SIGINT) is passed on, once: conda then undoes what it began, and is waited for. Later
-    ones change nothing, since to stop conda while it undoes would leave the environment broken.
+    The first of `interrupts` (see `interrupts_kept`) is passed on, once: conda then undoes what it began, and
+    is waited for. Later ones change nothing, since to stop conda while it undoes would leave the environment
+    broken.
     """
     out, err = Output(), Output()
     began = time.monotonic()
     try:
-        with _interrupts() as interrupts:
-            process = _start(argv, environ, out, err)
-            passed_on = False
-            while (status := _ended(process)) is None:
-                if interrupts and not passed_on:
-                    passed_on = True
-                    _interrupt(process)
-                seconds = time.monotonic() - began
-                watch(progress(out.text(_TAIL), err.text(_TAIL), seconds, len(interrupts)))
+        process = _start(argv, environ, out, err)
+        passed_on = False
+        while (status := _ended(process)) is None:
+            if interrupts and not passed_on:
+                passed_on = True
+                _interrupt(process)
+            seconds = time.monotonic() - began
+            watch(progress(out.text(_TAIL), err.text(_TAIL), seconds, len(interrupts)))
         return Finished(
             status=status,
             out=readable(out.text()),
             err=readable(err.text()),
             seconds=time.monotonic() - began,
-            interrupted=bool(interrupts),
+            interrupted=passed_on,
         )
     finally:
         out.close()
@@ -187,7 +192,7 @@ def _interrupt(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def _interrupts() -> Iterator[list[int]]:
+def interrupts_kept() -> Iterator[list[int]]:
     """The interrupts since the start, kept from raising ``KeyboardInterrupt`` just anywhere."""
     seen: list[int] = []
 

@@ -94,6 +94,11 @@ class Command:
         return _TAKES.get(self.verb) if self.verb else _NEITHER
 
     @property
+    def title(self) -> str:
+        """What it is called: ``conda install``."""
+        return f"conda {self.verb}".strip()
+
+    @property
     def asks_for_help(self) -> bool:
         return "-h" in self._own or "--help" in self._own
 

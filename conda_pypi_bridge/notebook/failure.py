@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -48,7 +49,7 @@ class Failure:
 
 def read(out: str, err: str, status: int, verb: str) -> Failure:
     """The failure of a command with the exit status `status`; a signal's is negative."""
-    lines = err.splitlines() or out.splitlines()
+    lines = err.splitlines() or _lines(out)
     heads = [(number, match) for number, line in enumerate(lines) if (match := _HEAD.match(line))]
     if not heads:
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
@@ -65,8 +66,8 @@ def read(out: str, err: str, status: int, verb: str) -> Failure:
     if works := _WORKS.search(f"{text} {hint}"):
         hint = f"This would work: %conda install {works['specs'].rstrip('.')}"
     lacking = tuple(_LACKING.findall(text))
-    if match["kind"] in ("PackagesNotFoundError", "ResolvePackageNotFound") and "channels" in text:
-        lacking = tuple(re.split(r"[\s=<>!~\[]", item)[0] for item in items)
+    if (match["kind"] or "").startswith("PackagesNotFound") and "channels" in text:
+        lacking = tuple(re.split(r"[\s=<>!~\[]", item.rpartition("::")[2])[0] for item in items)
     if status == 2 and not hint:
         hint = f"What it takes: %conda {verb} --help"
     return Failure(message=message or f"conda {verb} failed", hint=hint, lacking=lacking)
@@ -96,6 +97,18 @@ def _unknown_subcommand(choice: re.Match[str]) -> Failure:
     near = difflib.get_close_matches(choice["word"], choices, n=1)
     hint = f"Did you mean: %conda {near[0]}" if near else f"There are: {', '.join(sorted(choices))}"
     return Failure(message=f"conda has no subcommand {choice['word']!r}", hint=hint)
+
+
+def _lines(out: str) -> list[str]:
+    """Standard output, in which ``--json`` puts the message."""
+    try:
+        document = json.loads(out)
+    except ValueError:
+        document = None
+    if isinstance(document, dict) and (message := document.get("message") or document.get("error")):
+        kind = str(document.get("exception_name") or "Error")
+        return f"{kind}: {str(message).removeprefix(f'{kind}: ')}".splitlines()
+    return out.splitlines()
 
 
 def _items(lines: Sequence[str]) -> list[str]:

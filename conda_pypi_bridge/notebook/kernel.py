@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import BridgeError
 from . import child, failure
-from .changes import Change, Snapshot, changes, missing, snapshot
+from .changes import Change, Snapshot, changes, installed_names, missing, snapshot
 from .child import Finished, Progress
 from .command import Command, Refused, Takes, from_help, refuse_self_harm, with_index, without_conda
 from .condas import CondaProgram, Search, find_conda
 from .modules import Loaded, path_files, refresh, site_folders
+from .names import cache_folders, cached_names
 from .startup import bridge_python
 from .view import CondaCommandError, CondaInterrupted, Report, Screen, summary
 
@@ -42,12 +44,33 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Door:
+    """What carries a command out; `bridged` is whether it also knows the package index."""
+
+    argv: tuple[str, ...]
+    environ: Mapping[str, str]
+    conda: CondaProgram | None
+    bridged: bool
+
+    @property
+    def line(self) -> str:
+        """The command line for the log: the bridge's as one would type it."""
+        words = list(self.argv)
+        if words[2:3] == [_BRIDGE]:
+            words[1:3] = ["-m", "conda_pypi_bridge"]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Before:
-    """An environment before a command; `place` is None where it is not known yet."""
+    """An environment before a command; `place` is None where it is not known yet.
+
+    `stale` is what was loaded and is no longer on disk; None for a command that cannot add to it.
+    """
 
     place: Path | None
     records: Snapshot
-    stale: set[str]
+    stale: set[str] | None
 
 
 @dataclass(kw_only=True)
@@ -65,23 +88,31 @@ class Kernel:
     def carry_out(self, command: Command, screen: Screen) -> Outcome:
         """Run a command to its end. Raises `Refused`, `CondaCommandError` and `CondaInterrupted`."""
         refuse_self_harm(command, self.prefix)
-        what = f"conda {command.verb}".strip()
-        what = " ".join([what, *command.specs[:4], *(["..."] if command.specs[4:] else [])])
-        screen.line(what, "", 0)
-        search = Search(found=None, tried=()) if self._is_venv else find_conda(self.prefix, self.environ)
-        argv, environ = self._program(command, search)
-        before = self._look(command, search.found)
-        path_entries = path_files(site_folders())
+        words = " ".join([command.title, *command.specs[:4], *(["..."] if command.specs[4:] else [])])
+        screen.line(words, "", 0)
+        with child.interrupts_kept() as interrupts:
+            outcome = self._run(command, words, screen, interrupts)
+        if interrupts:
+            raise CondaInterrupted(f"{command.title} had ended when the interrupt came")
+        return outcome
 
-        def watch(progress: Progress) -> None:
-            screen.line(what, _detail(progress, before), progress.seconds)
-
+    def _run(self, command: Command, words: str, screen: Screen, interrupts: Sequence[int]) -> Outcome:
         try:
-            finished = child.run(argv, environ, watch)
-        except OSError as error:
-            raise CondaCommandError(f"{argv[0]} cannot be started: {error.strerror or error}") from error
+            door = self._door(command)
+            before = self._look(command, door.conda)
+            path_entries = path_files(site_folders())
+
+            def watch(progress: Progress) -> None:
+                screen.line(words, _detail(progress, before), progress.seconds)
+
+            finished = child.run(door.argv, door.environ, watch, interrupts)
+        except (BridgeError, OSError) as error:
+            screen.result(Report(headline=f"{command.title} was not started."))
+            if isinstance(error, BridgeError):
+                raise
+            raise CondaCommandError(f"{error.filename}: {error.strerror}") from error
         refresh(path_entries, site_folders())
-        return self._conclude(command, argv, finished, before, screen)
+        return self._conclude(command, door, finished, before, screen)
 
     # -- who does it ---------------------------------------------------------------------------------
 
@@ -89,22 +120,30 @@ class Kernel:
     def _is_venv(self) -> bool:
         return (self.prefix / "pyvenv.cfg").is_file()
 
-    def _program(self, command: Command, search: Search) -> tuple[list[str], dict[str, str]]:
-        """argv and the variables for a command: conda with the bridge in it, else the bridge alone."""
-        found, prefix = search.found, str(self.prefix)
+    def _door(self, command: Command) -> _Door:
+        """Who carries a command out: conda with the bridge in it, else the bridge alone."""
+        prefix = str(self.prefix)
         bridged = without_conda(command, prefix)
-        if found is None and self._is_venv and bridged is None:
-            found = find_conda(self.prefix, self.environ).found
-        if found and command.verb != "doctor" and (found.has_bridge or bridged is None):
-            chosen = with_index(command) if found.has_bridge else command
-            takes = self._takes(chosen, found)
+        search = Search(found=None, tried=())
+        if not (self._is_venv and bridged):  # which conda cannot change
+            search = find_conda(self.prefix, self.environ)
+        conda = search.found
+        if conda and command.verb != "doctor" and (conda.has_bridge or not bridged):
+            chosen = with_index(command) if conda.has_bridge else command
+            takes = self._takes(chosen, conda)
             if self._is_venv and takes.prefix and command.target is None:
                 raise self._no_conda_environment(command)
-            environ = {**self.environ, "CONDA_PREFIX": prefix, **(_ENABLED if found.has_bridge else {})}
-            return [*found.argv, *chosen.argv(prefix, takes)], environ
-        if bridged is None:
-            raise self._no_conda_environment(command) if self._is_venv else _no_conda(command, search)
-        return [str(bridge_python(self.prefix)), "-c", _BRIDGE, *bridged], dict(self.environ)
+            environ = {
+                **self.environ,
+                **(_ENABLED if conda.has_bridge else {}),
+                **({} if self._is_venv else {"CONDA_PREFIX": prefix}),
+            }
+            argv = (*conda.argv, *chosen.argv(prefix, takes))
+            return _Door(argv=argv, environ=environ, conda=conda, bridged=conda.has_bridge)
+        if not bridged:
+            raise _no_conda(command, search)
+        argv = (str(bridge_python(self.prefix)), "-c", _BRIDGE, *bridged)
+        return _Door(argv=argv, environ=self.environ, conda=conda, bridged=True)
 
     def _takes(self, command: Command, conda: CondaProgram) -> Takes:
         """What a subcommand takes; one that is not known (another plugin's) is asked for its help."""
@@ -127,7 +166,7 @@ class Kernel:
         """How things are before: cheap, and only as far as the command may change them."""
         place = self._place(command, found)
         if not command.may_change and command.known is not None and command.verb != "run":
-            return _Before(place=place, records={}, stale=set())
+            return _Before(place=place, records={}, stale=None)
         self.loaded.look()
         records = snapshot(place) if place else {}
         return _Before(place=place, records=records, stale=self.loaded.stale())
@@ -148,71 +187,60 @@ class Kernel:
         return self.prefix.parent.name == "envs"
 
     def _conclude(
-        self,
-        command: Command,
-        argv: Sequence[str],
-        finished: Finished,
-        before: _Before,
-        screen: Screen,
+        self, command: Command, door: _Door, finished: Finished, before: _Before, screen: Screen
     ) -> Outcome:
         """Show the result, and raise where it is none."""
-        log = "\n".join([child.readable(f"$ {_line(argv)}"), finished.out, finished.err]).strip()
         place = before.place or _location(command, finished)
         changed = changes(place, before.records, command.specs) if place and command.may_change else []
-        outdated = self.loaded.outdated(before.stale, changed) if place == self.prefix else []
-        notes = [
-            *_restart(outdated),
-            *([f"Environment: {place}"] if changed and place != self.prefix else []),
-        ]
-        if finished.status or finished.interrupted:
-            raise self._failed(command, finished, log, changed, notes, screen)
-        if absent := self._absent(command, place, finished):
-            message = f"conda reports success, but {', '.join(absent)} is not in {place}"
-            screen.result(Report(headline=message, changes=changed, notes=notes, log=log, failed=True))
-            raise CondaCommandError(message, "The log has what conda did.", log)
+        outdated: list[str] = []
+        if place == self.prefix and before.stale is not None:
+            outdated = self.loaded.outdated(before.stale, changed)
+        notes = [f"Environment: {place}"] if changed and place != self.prefix else []
+        notes += [f"Restart the kernel: {'; '.join(outdated)}."] if outdated else []
+        log = "\n".join([child.readable(f"$ {door.line}"), finished.out, finished.err]).strip()
+        if error := self._failure(command, door, finished, place, bool(changed), log):
+            screen.result(Report(headline=error.headline, changes=changed, notes=notes, log=log, failed=True))
+            raise error
         if command.may_change and place:
-            if place == self.prefix and not outdated:
-                notes = [*_ready(changed), *notes]
-            elif place == self.prefix:
-                named = {clause.split()[0] for clause in outdated}
-                notes += _ready([change for change in changed if change.name not in named | {"python"}])
-            screen.result(
-                Report(headline=summary(changed, finished.seconds), changes=changed, notes=notes, log=log)
-            )
+            said = summary(changed, finished.seconds)
+            if place == self.prefix:
+                notes = [*_ready(changed, outdated), *notes]
+            screen.result(Report(headline=said, changes=changed, notes=notes, log=log))
         else:
             output = "\n".join(part for part in (finished.out.strip("\n"), finished.err.strip("\n")) if part)
             headline = "Dry run: nothing was changed." if command.is_dry_run else ""
             screen.result(Report(headline=headline, output=output, notes=notes))
         return Outcome(changes=changed, out=finished.out, err=finished.err, seconds=finished.seconds)
 
-    def _failed(
-        self,
-        command: Command,
-        finished: Finished,
-        log: str,
-        changed: Sequence[Change],
-        notes: Sequence[str],
-        screen: Screen,
-    ) -> CondaCommandError:
-        """Show how a command failed, and return what is to be raised."""
-        what, seconds = f"conda {command.verb}".strip(), f"{finished.seconds:.1f} s"
+    def _failure(
+        self, command: Command, door: _Door, finished: Finished, place: Path | None, changed: bool, log: str
+    ) -> CondaCommandError | None:
+        """What is to be raised; None for a success."""
+        what, seconds = command.title, f"{finished.seconds:.1f} s"
         if finished.interrupted:
-            left = "the environment is as it was" if not changed else "it had changed the environment already"
-            message = f"{what} was interrupted after {seconds}: {left}"
-            error: CondaCommandError = CondaInterrupted(message, log=log)
-        else:
-            read = failure.read(finished.out, finished.err, finished.status, command.verb)
-            known = {change.name for change in changed} | _names(snapshot(self.prefix))
-            hint = failure.suggestion(read.lacking, sorted(known)) or read.hint
-            error = CondaCommandError(read.message, hint, log)
-            left = "." if not changed else ", and left this changed:"
-            message = f"{what} failed after {seconds}{left}"
-        screen.result(Report(headline=message, changes=changed, notes=notes, log=log, failed=True))
-        return error
+            left = "it had changed the environment already" if changed else "the environment is as it was"
+            return CondaInterrupted(f"{what} was interrupted after {seconds}: {left}", log=log)
+        if finished.status:
+            failed = failure.read(finished.out, finished.err, finished.status, command.verb)
+            message, hint = failed.message, failed.hint
+            if failed.lacking:
+                message = _nobody_has(failed.lacking, door.bridged)
+                hint = failure.suggestion(failed.lacking, self._known_names(door.conda))
+            left = f"{what} failed after {seconds}" + (", and left this changed:" if changed else ".")
+            return CondaCommandError(message, hint, log, headline=left)
+        if absent := self._absent(command, place):
+            message = f"{what} reports success, but {', '.join(absent)} is not in {place}"
+            return CondaCommandError(message, "The log has what it did.", log)
+        return None
 
-    def _absent(self, command: Command, place: Path | None, finished: Finished) -> list[str]:
+    def _known_names(self, conda: CondaProgram | None) -> set[str]:
+        """Names of packages, as far as they are on this machine: installed, and in conda's caches."""
+        folders = cache_folders(conda.argv, self.environ) if conda else []
+        return installed_names(self.prefix) | cached_names(folders)
+
+    def _absent(self, command: Command, place: Path | None) -> list[str]:
         """What was to be installed and is not, although the command says that it succeeded."""
-        installing = command.may_change and not command.removes and "--json" not in command.rest
+        installing = command.may_change and not command.removes
         return missing(place, command.specs) if installing and place and place.is_dir() else []
 
 
@@ -231,15 +259,26 @@ def _detail(progress: Progress, before: _Before) -> str:
     return " · ".join(part for part in (progress.phase, count) if part)
 
 
-def _restart(outdated: Sequence[str]) -> list[str]:
-    return [f"Restart the kernel: {'; '.join(outdated)}."] if outdated else []
-
-
-def _ready(changed: Sequence[Change]) -> list[str]:
-    """The modules of what was asked for, if the import system finds them now."""
-    modules = [module for change in changed if change.why == "requested" for module in change.modules]
-    found = [module for module in modules if importlib.util.find_spec(module) is not None]
+def _ready(changed: Sequence[Change], outdated: Sequence[str]) -> list[str]:
+    """The modules of what was asked for that the import system finds, and that are not loaded already."""
+    stale = {clause.split()[0] for clause in outdated}
+    if "python" in stale:
+        return []
+    asked = [change for change in changed if change.why == "requested" and change.name not in stale]
+    found = [module for change in asked for module in change.modules if _is_importable(module)]
     return [f"Ready to import: {', '.join(found)}"] if found else []
+
+
+def _is_importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # what is loaded may have no spec
+        return False
+
+
+def _nobody_has(names: Sequence[str], bridged: bool) -> str:
+    listed = ", ".join(names)
+    return f"neither a channel nor the package index has {listed}" if bridged else f"no channel has {listed}"
 
 
 def _location(command: Command, finished: Finished) -> Path | None:
@@ -248,18 +287,8 @@ def _location(command: Command, finished: Finished) -> Path | None:
     return Path(match["path"].strip()) if match else None
 
 
-def _names(records: Snapshot) -> set[str]:
-    return {file.rsplit("-", 2)[0] for file in records}
-
-
-def _line(argv: Sequence[str]) -> str:
-    """A command line for the log: the bridge's as one would type it."""
-    words = [argv[0], "-m", "conda_pypi_bridge", *argv[3:]] if argv[2:3] == [_BRIDGE] else list(argv)
-    return shlex.join(words)
-
-
 def _no_conda(command: Command, search: Search) -> Refused:
     places = "; ".join(search.tried)
-    message = f"conda {command.verb} needs conda, and there is none".replace("  ", " ")
+    message = f"{command.title} needs conda, and there is none"
     hint = "%conda install and %conda remove work without it. Set CONDA_EXE to name a conda."
     return Refused(f"{message}: {places}", hint=hint)

@@ -30,20 +30,22 @@ _MAPS = Path("/proc/self/maps")
 
 @dataclass(frozen=True, kw_only=True)
 class Stamp:
-    """What tells one content of a file from another."""
+    """What tells one content of a file from another.
 
-    inode: int
-    time: int
+    `touched` is of the file: packages have fixed times, and inodes are used again, but nobody chooses the
+    time of a change (ctime). `size`, `time` and `digest` are of the content.
+    """
+
+    touched: tuple[int, int]
     size: int
+    time: int
     digest: bytes = b""
 
     def is_content_of(self, other: Stamp | None) -> bool:
         """Whether a file with the stamp `other` still has what this one had."""
-        if other is None or self.size != other.size:
+        if other is None:
             return False
-        if self.digest:
-            return self.digest == other.digest
-        return self.inode == other.inode or self.time == other.time
+        return (self.size, self.digest or self.time) == (other.size, other.digest or other.time)
 
 
 @dataclass(kw_only=True)
@@ -131,12 +133,13 @@ def stamp_of(path: str, known: Stamp | None = None) -> Stamp | None:
     """The stamp of a file, None where there is none. `known` spares reading a file that was not touched."""
     try:
         stat = Path(path).stat()
-        if known and (known.inode, known.time, known.size) == (stat.st_ino, stat.st_mtime_ns, stat.st_size):
+        touched = stat.st_ino, stat.st_ctime_ns
+        if known and known.touched == touched:
             return known
         digest = hashlib.blake2b(Path(path).read_bytes()).digest() if stat.st_size <= _HASHED else b""
     except OSError:
         return None
-    return Stamp(inode=stat.st_ino, time=stat.st_mtime_ns, size=stat.st_size, digest=digest)
+    return Stamp(touched=touched, size=stat.st_size, time=stat.st_mtime_ns, digest=digest)
 
 
 def site_folders() -> list[Path]:

@@ -23,12 +23,16 @@ _OUTPUT = "white-space:pre-wrap;margin:.4em 0"
 
 
 class CondaCommandError(Exception):
-    """A command that failed. `log` is all that it printed; IPython shows two lines and no traceback."""
+    """A command that failed. `log` is all that it printed; IPython shows two lines and no traceback.
 
-    def __init__(self, message: str, hint: str = "", log: str = "") -> None:
+    `headline` is what stands in place of a result, if not the message itself.
+    """
+
+    def __init__(self, message: str, hint: str = "", log: str = "", *, headline: str = "") -> None:
         super().__init__(message)
         self.hint = hint
         self.log = log
+        self.headline = headline or message
 
     def _render_traceback_(self) -> list[str]:
         """IPython's way to ask an exception how it is to be shown."""
