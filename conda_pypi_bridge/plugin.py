@@ -27,13 +27,13 @@ _HAS_HINTS = hasattr(types, "CondaErrorHint")
 
 
 def _configure_install(parser: ArgumentParser) -> None:
-    from .cli import configure_install
+    from .arguments import configure_install
 
     configure_install(parser)
 
 
 def _configure_verbs(parser: ArgumentParser) -> None:
-    from .cli import configure_verbs
+    from .arguments import configure_verbs
 
     configure_verbs(parser)
 

@@ -23,10 +23,12 @@ PACKAGE = "conda_pypi_bridge"
 #: ``engines``, whose engines know nothing of each other.
 RANKS = {
     # doors
-    "__main__": 43,
-    "plugin": 43,
-    "server": 43,
-    "cli": 42,
+    "__main__": 44,
+    "plugin": 44,
+    "server": 44,
+    "cli": 43,
+    "arguments": 42,
+    "verbs": 42,
     "fallback": 42,
     "hints": 42,
     "notebook": 41,

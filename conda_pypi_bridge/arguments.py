@@ -1,0 +1,205 @@
+"""The arguments of the command line, the same at every door.
+
+Destinations are named as conda names them, so that conda's own context reads its options from the same
+arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from . import __version__
+
+PROG = "python -m conda_pypi_bridge"
+
+_INSTALL_EXAMPLES = """\
+examples:
+  {prog} cowsay                         the newest version that fits
+  {prog} "flask>=3" markupsafe          several at once, with a version range
+  {prog} "fastapi[standard]"            with an extra
+  {prog} -p ./env --dry-run pandas      show what would happen to another environment
+  {prog} -r requirements.txt            what a requirements file lists
+"""
+
+_REMOVE_EXAMPLES = """\
+examples:
+  {prog} cowsay                         the package, and what needs it
+  {prog} -p ./env --dry-run pandas      show what would go
+"""
+
+_BUILD_EXAMPLES = """\
+examples:
+  {prog} -o channel cowsay              cowsay and all it requires that channels lack
+  {prog} --no-deps "flask==3.1"         that package alone
+  {prog} dist/mine-1.0-py3-none-any.whl  a wheel of your own
+"""
+
+_DOCTOR_EXAMPLES = """\
+examples:
+  {prog}                                what is wrong with this environment, or worth knowing
+  {prog} -p ./env --fix                 fix what is safe to fix, after a question
+  {prog} --fix flask                    that package alone; files of it that you edited are kept aside
+"""
+
+_SWITCHES = {
+    "enable": "let plain conda commands fall back to the package index",
+    "disable": "let plain conda commands be as without the bridge",
+    "status": "tell whether plain conda commands fall back to the package index",
+}
+
+_HOOKS = "accept wheels with files that run when an environment is activated, or that make menu entries"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of ``python -m conda_pypi_bridge``."""
+    made = argparse.ArgumentParser(
+        prog=PROG, description="Install packages of a Python package index as conda packages, without conda."
+    )
+    made.add_argument("--version", action="version", version=f"conda-pypi-bridge {__version__}")
+    configure_verbs(made)
+    return made
+
+
+def configure_verbs(made: argparse.ArgumentParser) -> None:
+    """Add the verbs that follow ``conda pypi-bridge`` and ``python -m conda_pypi_bridge``."""
+    verbs = made.add_subparsers(dest="verb", metavar="VERB", required=True)
+    configure_install(verbs.add_parser("install", help="install packages into an environment"))
+    configure_remove(verbs.add_parser("remove", help="remove packages from an environment"))
+    configure_build(verbs.add_parser("build", help="write .conda files of wheels"))
+    configure_doctor(verbs.add_parser("doctor", help="tell what is wrong with an environment, and fix it"))
+    for verb, help_text in _SWITCHES.items():
+        configure_switch(verbs.add_parser(verb, help=help_text), verb)
+    from .notebook import verbs as notebook
+
+    notebook.configure(verbs, _add_common)
+
+
+def configure_install(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of install."""
+    made.set_defaults(verb="install")
+    made.description = (
+        "Install packages as conda packages: from channels what channels have, from the package index what "
+        "they lack, all in one solve."
+    )
+    _teach(made, _INSTALL_EXAMPLES)
+    made.add_argument(
+        "packages", metavar="SPEC", nargs="*", help='flask, "flask>=3", flask=3.1, "flask[async]"'
+    )
+    _add_prefix(made)
+    _add_sources(made)
+    _option(made, "--allow-hooks", action="store_true", help=_HOOKS)
+    _add_output(made)
+
+
+def configure_build(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of build."""
+    made.set_defaults(verb="build")
+    made.description = (
+        "Write .conda files of wheel files, or of what SPECs and all they require choose for the Python and "
+        "platform of an environment, apart from what channels have."
+    )
+    _teach(made, _BUILD_EXAMPLES)
+    made.add_argument("packages", metavar="X", nargs="*", help="a wheel file, or a SPEC")
+    _option(made, "-o", "--output", metavar="DIR", help="where the files go (default: here)")
+    _option(made, "--compression-level", type=_level, metavar="N", help="zstd, 1 to 22 (default: 9)")
+    _option(made, "--allow-hooks", action="store_true", help=_HOOKS)
+    _add_prefix(made)
+    _add_sources(made)
+    _add_output(made)
+
+
+def configure_doctor(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of doctor."""
+    made.set_defaults(verb="doctor")
+    made.description = (
+        "List what is broken in an environment, shadowed, unmet, left over, placed by pip, or needed by "
+        "nobody. The exit status is 1 where something is broken."
+    )
+    _teach(made, _DOCTOR_EXAMPLES)
+    made.add_argument("packages", metavar="NAME", nargs="*", help="look at these packages alone")
+    _option(made, "--fix", action="store_true", help="fix what is safe to fix")
+    _option(made, "--deep", action="store_true", help="compare the content of files, not their size alone")
+    _add_prefix(made)
+    _add_output(made)
+
+
+def configure_switch(made: argparse.ArgumentParser, verb: str) -> None:
+    """Add the arguments of enable, disable and status."""
+    made.set_defaults(verb=verb)
+    made.description = (
+        f"{_SWITCHES[verb][0].upper()}{_SWITCHES[verb][1:]}. When enabled, conda install, create and update "
+        "take from the package index what no channel has; what channels have is as without the bridge."
+    )
+    if verb != "status":
+        where = made.add_mutually_exclusive_group()
+        _option(where, "--system", action="store_true", help="for all users of this conda")
+        _option(where, "--env", action="store_true", help="for commands run from this environment's conda")
+    _add_common(made)
+
+
+def _add_common(made: argparse.ArgumentParser) -> None:
+    """The options of verbs that neither solve nor ask."""
+    _add_prefix(made)
+    _option(made, "--json", action="store_true", help="print one JSON document")
+    _option(made, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
+
+
+def _level(text: str) -> int:
+    level = int(text)
+    if not 1 <= level <= 22:
+        raise argparse.ArgumentTypeError("a number from 1 to 22")
+    return level
+
+
+def _add_sources(made: argparse.ArgumentParser) -> None:
+    """Options on channels, indexes and solving, shared by all that resolves."""
+    channels = made.add_argument_group("channels")
+    _option(channels, "-c", "--channel", action="append", metavar="CHANNEL", help="a channel to search first")
+    _option(channels, "--override-channels", action="store_true", help="search no channel but those of -c")
+    index = made.add_argument_group("package index")
+    _option(index, "-r", "--requirement", action="append", metavar="FILE", help="what a file lists, too")
+    _option(index, "-i", "--index-url", metavar="URL", help="the package index (PEP 503 or 691)")
+    _option(
+        index, "--extra-index-url", action="append", metavar="URL",
+        help="a further index; the first that has a project serves it",
+    )  # fmt: skip
+    _option(index, "--pre", action="store_true", help="allow pre-releases")
+    solving = made.add_argument_group("solving")
+    _option(solving, "--no-deps", action="store_true", help="install the named packages alone")
+    _option(solving, "--offline", action="store_true", help="use nothing but caches")
+
+
+def configure_remove(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of remove."""
+    made.set_defaults(verb="remove")
+    made.description = "Remove packages, what needs them, and what was installed only for them."
+    _teach(made, _REMOVE_EXAMPLES)
+    made.add_argument("packages", metavar="NAME", nargs="+", help="an installed package")
+    _add_prefix(made)
+    _add_output(made)
+
+
+def _add_prefix(made: argparse.ArgumentParser) -> None:
+    group = made.add_argument_group("environment").add_mutually_exclusive_group()
+    _option(group, "-n", "--name", metavar="NAME", help="an environment by its name")
+    _option(group, "-p", "--prefix", metavar="PATH", help="an environment by its path")
+
+
+def _add_output(made: argparse.ArgumentParser) -> None:
+    group = made.add_argument_group("output and questions")
+    _option(group, "-y", "--yes", action="store_true", help="do not ask before changing anything")
+    _option(group, "-d", "--dry-run", action="store_true", help="only show what would happen")
+    _option(group, "--json", action="store_true", help="print one JSON document")
+    _option(group, "-q", "--quiet", action="store_true", help="print no progress")
+    _option(group, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
+
+
+def _option(group: Any, *names: str, **settings: Any) -> None:
+    """An option that leaves no trace where it is not given: conda fills in its own configuration."""
+    group.add_argument(*names, default=argparse.SUPPRESS, **settings)
+
+
+def _teach(made: argparse.ArgumentParser, examples: str) -> None:
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
+    made.epilog = examples.format(prog=made.prog)

@@ -1,0 +1,176 @@
+"""What each verb of the command line does, given its arguments and how its door opens a session."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from .bridge import Outcome
+    from .requirementfiles import RequirementFile
+    from .resolve import Options
+    from .session import Session
+
+    Open = Callable[[argparse.Namespace], Session]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a verb has to say: as JSON, and as text given the seconds it took.
+
+    `needed` is text that even a quiet command prints; `status` is the exit status.
+    """
+
+    document: dict[str, Any]
+    text: Callable[[float], str]
+    needed: bool = False
+    status: int = 0
+
+
+def _install(args: argparse.Namespace, opened: Open) -> Told:
+    from . import bridge
+
+    files = _requirement_files(args)
+    texts = _texts(args, files, "install")
+    args.channel = [*getattr(args, "channel", ()), *files.channels]
+    session = opened(args)
+    options = _options(args, files, session)
+    index = session.index(args, files)
+    return _told(bridge.install(texts, session.engine, index, options, _reporter(args)))
+
+
+def _remove(args: argparse.Namespace, opened: Open) -> Told:
+    from . import bridge
+
+    options = bridge.Options(dry_run=flag(args, "dry_run"))
+    return _told(bridge.remove(args.packages, opened(args).engine, options, _reporter(args)))
+
+
+def _told(outcome: Outcome) -> Told:
+    from .display import outcome_document, summary
+
+    return Told(
+        document=outcome_document(outcome),
+        text=lambda seconds: summary(outcome, seconds),
+        needed=outcome.plan.empty or outcome.dry_run,
+    )
+
+
+def _build(args: argparse.Namespace, opened: Open) -> Told:
+    from . import bridge
+    from .display import built_document, built_summary
+
+    files = _requirement_files(args)
+    texts = _texts(args, files, "build")
+    args.channel = [*getattr(args, "channel", ()), *files.channels]
+    session = opened(args)
+    built = bridge.build(
+        texts,
+        session.engine,
+        session.index(args, files),
+        _options(args, files, session),
+        Path(getattr(args, "output", ".")),
+        getattr(args, "compression_level", 9),
+        _reporter(args),
+    )
+    return Told(document=built_document(built), text=lambda seconds: built_summary(built, seconds))
+
+
+def _switch(args: argparse.Namespace, opened: Open) -> Told:
+    from .condarcfile import set_plugin_setting
+
+    session = opened(args)
+    if flag(args, "system"):
+        path = session.root / ".condarc"
+    elif flag(args, "env"):
+        path = session.prefix.path / ".condarc"
+    else:
+        path = Path.home() / ".condarc"
+    on = args.verb == "enable"
+    changed = set_plugin_setting(path, "pypi_bridge_enabled", True if on else None)
+    verb = f"{args.verb}d" if changed else f"already {args.verb}d"
+    return Told(
+        document={"success": True, "enabled": on, "changed": changed, "file": str(path)},
+        text=lambda seconds: f"Fallback to the package index is {verb} ({path}).",
+    )
+
+
+def _status(args: argparse.Namespace, opened: Open) -> Told:
+    on = opened(args).settings.enabled
+    return Told(
+        document={"success": True, "enabled": on},
+        text=lambda seconds: f"Fallback to the package index is {'enabled' if on else 'disabled'}.",
+    )
+
+
+def _notebook(args: argparse.Namespace, opened: Open) -> Told:
+    from .notebook import verbs
+
+    document, text = verbs.carry_out(args, opened(args).prefix)
+    return Told(document=document, text=lambda seconds: text, needed=True)
+
+
+def _doctor(args: argparse.Namespace, opened: Open) -> Told:
+    from .checkup import carry_out
+    from .display import plain
+    from .session import within_conda
+
+    document, text, status = carry_out(args, _reporter(args), conda=opened is within_conda)
+    return Told(document=document, text=lambda seconds: plain(text), needed=True, status=status)
+
+
+VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
+    "install": _install,
+    "remove": _remove,
+    "build": _build,
+    "doctor": _doctor,
+    "enable": _switch,
+    "disable": _switch,
+    "status": _status,
+    "notebook": _notebook,
+    "where": _notebook,
+}
+
+
+def _texts(args: argparse.Namespace, files: RequirementFile, verb: str) -> list[str]:
+    texts = [*args.packages, *files.requests]
+    if not texts:
+        raise ConfigError(f"nothing to {verb}: name at least one SPEC, or a file with -r")
+    return texts
+
+
+def _options(args: argparse.Namespace, files: RequirementFile, session: Session) -> Options:
+    from .resolve import Options
+
+    return Options.listed(
+        files,
+        pre=flag(args, "pre"),
+        deps=not flag(args, "no_deps"),
+        dry_run=flag(args, "dry_run"),
+        allow_hooks=flag(args, "allow_hooks"),
+        blocked=session.settings.block,
+    )
+
+
+def _requirement_files(args: argparse.Namespace) -> RequirementFile:
+    from . import requirementfiles
+
+    return requirementfiles.read(getattr(args, "requirement", []), environ=os.environ)
+
+
+def _reporter(args: argparse.Namespace) -> Any:
+    from .display import Terminal
+
+    quiet = flag(args, "quiet") or flag(args, "json")
+    ask = not (flag(args, "yes") or flag(args, "json") or flag(args, "dry_run"))
+    return Terminal(ask=ask, quiet=quiet)
+
+
+def flag(args: argparse.Namespace, name: str) -> bool:
+    return bool(getattr(args, name, False))
