@@ -93,6 +93,21 @@ def test_a_dry_run_changes_nothing(verb: str) -> None:
     assert not read(words("list", windows=False)).may_change
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("install a b>=1 'c; python_version<\"3\"'", ("a", "b>=1")),
+        ("install --only-deps a", ()),
+        ("install -d a", ()),
+        ("remove a", ()),
+        ("env create e.yml", ()),
+        ("update a", ()),
+    ],
+)
+def test_what_must_be_there_after_a_success(line: str, expected: tuple[str, ...]) -> None:
+    assert read(words(line, windows=False)).expected == expected
+
+
 # -- words ---------------------------------------------------------------------------------------------
 
 

@@ -274,6 +274,12 @@ def test_a_report_says_the_same_in_text_and_html_and_escapes_all() -> None:
     assert "gone      1 (removed)" in report.text()
 
 
+def test_a_long_log_is_not_saved_with_the_notebook() -> None:
+    page = Report(headline="", log="first" + "x" * 10**6 + "last").html()
+    assert len(page) < 110_000
+    assert "first" in page and "last" in page and "characters are left out" in page
+
+
 def test_a_summary_counts() -> None:
     came, gone = Change(name="a", new="1", source="PyPI"), Change(name="b", old="1")
     assert (

@@ -52,6 +52,10 @@ _CHANGING = {"install", "update", "upgrade", "remove", "uninstall", "create", "e
 _CHANGING |= {"pypi-install", "pypi-bridge install", "pypi-bridge remove", "pypi install"}
 _REMOVING = {"remove", "uninstall", "pypi-bridge remove"}
 
+#: Subcommands that install what they name, but for these options.
+_NAMING = {"install", "create", "pypi-install", "pypi-bridge install"}
+_NOT_THERE = {"--only-deps", "-o", "--download-only"}
+
 #: What ``python -m conda_pypi_bridge`` calls the same thing.
 _WITHOUT_CONDA = {
     "install": "install",
@@ -136,6 +140,13 @@ class Command:
             elif not word.startswith("-"):
                 found.append(word)
         return tuple(found)
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """Those of its specs that must be in the environment once it has succeeded."""
+        if not self.may_change or self.verb not in _NAMING or _NOT_THERE & set(self.rest):
+            return ()
+        return tuple(spec for spec in self.specs if ";" not in spec)  # a marker may rule it out
 
     def argv(self, prefix: str, takes: Takes) -> tuple[str, ...]:
         """The words for conda: the user's, and of ours what the subcommand takes and the user left out."""

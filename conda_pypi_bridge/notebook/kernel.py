@@ -228,7 +228,7 @@ class Kernel:
                 hint = failure.suggestion(failed.lacking, self._known_names(door.conda))
             left = f"{what} failed after {seconds}" + (", and left this changed:" if changed else ".")
             return CondaCommandError(message, hint, log, headline=left)
-        if absent := self._absent(command, place):
+        if place and place.is_dir() and (absent := missing(place, command.expected)):
             message = f"{what} reports success, but {', '.join(absent)} is not in {place}"
             return CondaCommandError(message, "The log has what it did.", log)
         return None
@@ -237,11 +237,6 @@ class Kernel:
         """Names of packages, as far as they are on this machine: installed, and in conda's caches."""
         folders = cache_folders(conda.argv, self.environ) if conda else []
         return installed_names(self.prefix) | cached_names(folders)
-
-    def _absent(self, command: Command, place: Path | None) -> list[str]:
-        """What was to be installed and is not, although the command says that it succeeded."""
-        installing = command.may_change and not command.removes
-        return missing(place, command.specs) if installing and place and place.is_dir() else []
 
 
 def _detail(progress: Progress, before: _Before) -> str:

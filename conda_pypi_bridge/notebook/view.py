@@ -17,6 +17,9 @@ from .changes import Change
 #: Seconds between two updates that differ by the time alone.
 _TICK = 1.0
 
+#: Characters of a log that a notebook is to carry; `CondaCommandError.log` and the outcome have all.
+_LOG = 100_000
+
 _TABLE = "border-collapse:collapse;margin:.4em 0"
 _CELL = "text-align:left;padding:.1em 1.2em .1em 0;border:none"
 _OUTPUT = "white-space:pre-wrap;margin:.4em 0"
@@ -70,7 +73,7 @@ class Report:
         parts += [_table(_rows(self.changes))] if self.changes else []
         parts += [f"<div>{escape(line)}</div>" for line in (self.headline, *self.notes) if line]
         if self.log.strip():
-            folded = f'<pre style="{_OUTPUT}">{escape(self.log.strip())}</pre>'
+            folded = f'<pre style="{_OUTPUT}">{escape(_shortened(self.log.strip()))}</pre>'
             parts.append(f"<details><summary>Log</summary>{folded}</details>")
         return f"<div>{''.join(parts)}</div>"
 
@@ -158,6 +161,13 @@ def summary(changes: Sequence[Change], seconds: float) -> str:
     if len(came) < len(changes):
         clauses.append(f"{_count(len(changes) - len(came))} removed")
     return f"Done in {seconds:.1f} s: {', '.join(clauses) or 'nothing had to be changed'}."
+
+
+def _shortened(log: str) -> str:
+    """The log without its middle, where it is too long to be saved with a notebook."""
+    if len(log) <= _LOG:
+        return log
+    return f"{log[: _LOG // 2]}\n[{len(log) - _LOG} characters are left out here]\n{log[-_LOG // 2 :]}"
 
 
 def _count(number: int) -> str:
