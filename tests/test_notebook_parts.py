@@ -106,7 +106,7 @@ def test_changes_are_named_with_their_versions_sources_and_reasons(tmp_path: Pat
     gone.unlink()
     put_record(tmp_path, "app", "2.0", depends=["lib >=1", "python"])
     put_record(tmp_path, "lib", "1.5", channel="https://me:secret@host/t/tk-1/forge/noarch", depends=["deep"])
-    put_record(tmp_path, "deep", "0.1", channel="file:///home/me/channel/noarch")
+    put_record(tmp_path, "deep", "0.1", channel="file:///srv/channel/noarch")
     rows = [(c.name, c.old, c.new, c.source, c.why) for c in changes(tmp_path, before, ["App>=2"])]
     assert rows == [
         ("app", "1.0", "2.0", "PyPI", "requested"),
