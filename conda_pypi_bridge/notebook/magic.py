@@ -7,8 +7,9 @@ import re
 import sys
 from collections import ChainMap
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import (
     Magics,
@@ -22,10 +23,12 @@ from IPython.utils.text import DollarFormatter
 
 from ..errors import BridgeError
 from .command import Command, Refused, cell_specs, from_pip, read, words
-from .kernel import Kernel, Outcome
 from .modules import path_files, refresh, site_folders
 from .options import switch
 from .view import CondaCommandError, NotebookScreen, Report, Screen, TerminalScreen, publish
+
+if TYPE_CHECKING:
+    from .kernel import Kernel, Outcome
 
 #: The magics that are put in place of IPython's own, and those.
 _NAMES = (("line", "conda"), ("cell", "conda"), ("line", "pip"))
@@ -44,7 +47,12 @@ class CondaMagics(Magics):
         super().__init__(shell)
         # Found now: IPython loads its own late, and would then put them in place of these.
         self.former: Former = {(kind, name): shell.find_magic(name, kind) for kind, name in _NAMES}
-        self._kernel = Kernel(prefix=Path(sys.prefix), environ=os.environ)
+
+    @cached_property
+    def _kernel(self) -> Kernel:
+        from .kernel import Kernel  # most kernels never need it
+
+        return Kernel(prefix=Path(sys.prefix), environ=os.environ)
 
     @no_var_expand
     @needs_local_scope
