@@ -249,10 +249,19 @@ class Closure:
             return
         page = yield PageWant(edge.project)
         if page is None:
-            self.problems[edge.project] = NotFound(edge.project, required_by=edge.required_by)
+            self.problems[edge.project] = self._absent(
+                edge, _versions(self._answers.get(ChannelWant(name), ()))
+            )
             return
         assert isinstance(page, ProjectPage)
         self._overlay(edge, page)
+
+    def _absent(self, edge: Edge, versions: Sequence[Version]) -> BridgeError:
+        """No index has the project; `versions` are the channels'."""
+        if not versions:
+            return NotFound(edge.project, required_by=edge.required_by)
+        reason = f"channels have {max(versions)} at most, and no index has it"
+        return NoFittingWheel(edge.project, reason, required_by=edge.required_by)
 
     def _overlay(self, edge: Edge, page: ProjectPage) -> None:
         listing = (replace(edge, required_by=""), self.depth)

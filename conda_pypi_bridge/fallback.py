@@ -9,19 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .engines.conda import (
     UNSATISFIABLE,
     Solving,
     asked_to_update_all,
+    asked_to_update_deps,
     bridged_names,
     environment_files,
+    final_state,
     is_ours,
     links_ours,
     match_specs,
     texts_with_extras,
+    wants_deps,
 )
+
+if TYPE_CHECKING:
+    from .transparent import Asked
 
 
 class FallbackSolver:
@@ -41,7 +47,6 @@ class FallbackSolver:
         self._specs = match_specs(specs_to_add)
         self._removed = match_specs(specs_to_remove)
         self._extras = texts_with_extras() if self._specs else {}
-        self._command = command
         self._solving = Solving.of_call(channels, subdirs, repodata_fn=repodata_fn, command=command)
         self._plain = self._solving.solver(self._prefix, specs=self._specs, removed=self._removed)
 
@@ -58,14 +63,34 @@ class FallbackSolver:
                 return self._guarded(self._plain.solve_for_transaction(**modifiers))
             except UNSATISFIABLE as error:
                 failure = error
-                if not self._lacking:
+                if not (self._lacking or bridged_names(self._prefix)):
                     raise
-        from .transparent import Asked, solved
+        from .transparent import solved
 
-        ours = self._lacking | {spec.name for spec in self._specs if self._is_ours(spec)} | set(self._extras)
-        texts = [self._extras.get(spec.name, str(spec)) for spec in self._specs]
-        asked = Asked(specs=self._specs, texts=texts, ours=ours, upgraded=self._upgraded(modifiers))
-        return solved(self._prefix, self._solving.asked(modifiers), asked, failure)
+        return solved(self._prefix, self._solving.asked(modifiers), self._asked(modifiers), failure)
+
+    def solve_for_diff(self, **modifiers: Any) -> tuple[Any, Any]:
+        """What the transaction unlinks, and what it links."""
+        (setup,) = self.solve_for_transaction(**modifiers).prefix_setups.values()
+        return setup.unlink_precs, setup.link_precs
+
+    def solve_final_state(self, **modifiers: Any) -> Any:
+        """Everything that will be in the prefix, what is required before what requires it."""
+        unlink, link = self.solve_for_diff(**modifiers)
+        return final_state(self._prefix, unlink, link)
+
+    def _asked(self, modifiers: Mapping[str, Any]) -> Asked:
+        from .transparent import Asked
+
+        return Asked(
+            specs=self._specs,
+            texts=[self._extras.get(spec.name, str(spec)) for spec in self._specs],
+            ours=self._lacking
+            | {spec.name for spec in self._specs if self._is_ours(spec)}
+            | set(self._extras),
+            upgraded=self._upgraded(modifiers),
+            deps=wants_deps(modifiers),
+        )
 
     def _guarded(self, transaction: Any) -> Any:
         """The backend's transaction; ours where it links packages of the index anew."""
@@ -92,9 +117,8 @@ class FallbackSolver:
         return frozenset(name for name in free if not self._solving.has(name))
 
     def _upgraded(self, modifiers: Mapping[str, Any]) -> frozenset[str]:
-        """The packages of which newer versions are wanted, although what is installed would do."""
-        if asked_to_update_all(modifiers):
-            return bridged_names(self._prefix)
-        if self._command in ("update", "upgrade"):
-            return frozenset(spec.name for spec in self._specs)
-        return frozenset()
+        """The packages of which newer versions are offered, although what is installed would do."""
+        named = frozenset(spec.name for spec in self._specs)
+        if asked_to_update_all(modifiers) or asked_to_update_deps(modifiers):
+            return named | bridged_names(self._prefix)
+        return named

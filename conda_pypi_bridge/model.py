@@ -20,9 +20,10 @@ from packaging.version import Version
 
 from . import CHANNEL as CHANNEL
 
-#: Base of the ``url`` field of our records. ``.invalid`` never resolves (RFC 2606), so no client
-#: can be led to a public channel that somebody registered under our name.
-CHANNEL_URL = f"https://{CHANNEL}.invalid"
+#: Base of the ``url`` field of our records: where ``data/condarc.yml`` lets the channel's name lead, so that
+#: conda knows the channel by its address too. ``.invalid`` never resolves (RFC 2606), so no client can be
+#: led to a public channel that somebody registered under our name.
+CHANNEL_URL = f"https://{CHANNEL}.invalid/{CHANNEL}"
 
 #: A PEP 503 normalised project name: ``canonicalize_name`` made it.
 ProjectName = NewType("ProjectName", str)

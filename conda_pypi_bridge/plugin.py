@@ -13,7 +13,7 @@ from conda.base.context import context
 from conda.common.configuration import PrimitiveParameter
 from conda.exceptions import PackagesNotFoundError
 from conda.plugins import hookimpl, types
-from conda.plugins.types import CondaHealthCheck, CondaPreCommand, CondaSetting, CondaSolver, CondaSubcommand
+from conda.plugins.types import CondaPreCommand, CondaSetting, CondaSolver, CondaSubcommand
 
 #: Commands that may choose packages, and those that read which channel a package is of.
 _SOLVING = {"install", "create", "update", "upgrade", "env_create", "env_update"}
@@ -69,31 +69,21 @@ def _solver(*args: Any, **keywords: Any) -> Any:
 
 def _prepare(command: str) -> None:
     """Let the channel's name lead nowhere, and put our solver in place where the setting says so."""
-    if command in _SOLVING and context.plugins.pypi_bridge_enabled:
-        from .engines.conda import remember_solver
+    args = context._argparse_args
+    enabled = context.plugins.pypi_bridge_enabled
+    if command in _SOLVING and enabled:
+        from .engines.conda import take_place
 
-        remember_solver(pip_sections=context.plugins.pypi_bridge_pip_sections)
+        args = {**args, **take_place(pip_sections=context.plugins.pypi_bridge_pip_sections)}
     ours = str(Path(__file__).with_name("data") / "condarc.yml")
-    context.__init__(search_path=(ours, *SEARCH_PATH), argparse_args=context._argparse_args)
-    if command == "install" and context._argparse_args.get("revision"):
+    context.__init__(search_path=(ours, *SEARCH_PATH), argparse_args=args)
+    if command == "install" and args.get("revision"):
         from .cli import revert
 
         revert(context._argparse_args)
-    if command == "search" and context.plugins.pypi_bridge_enabled and not (_HAS_HINTS or context.json):
+    if command == "search" and enabled and not (_HAS_HINTS or context.json):
         note = "note: channels alone are searched; conda install NAME takes from PyPI what they lack"
         print(note, file=sys.stderr)
-
-
-def _examine(prefix: str, verbose: bool) -> None:
-    from .cli import print_health
-
-    print_health(prefix)
-
-
-@hookimpl  # type: ignore[untyped-decorator]
-def conda_health_checks() -> Iterator[CondaHealthCheck]:
-    """Our part of ``conda doctor``."""
-    yield CondaHealthCheck(name="pypi-bridge", action=_examine)
 
 
 @hookimpl  # type: ignore[untyped-decorator]
@@ -128,9 +118,11 @@ if _HAS_HINTS:
     @hookimpl  # type: ignore[untyped-decorator]
     def conda_error_hints(error: Any) -> Iterator[Any]:
         """Where a command missed a name on its channels: that the package index has it."""
-        if not isinstance(error, PackagesNotFoundError):
+        enabled = context.plugins.pypi_bridge_enabled
+        asked_already = enabled and context._argparse_args.get("cmd") != "search"
+        if asked_already or not isinstance(error, PackagesNotFoundError):
             return
         from .hints import hints
 
-        for text in hints(error, Path(context.target_prefix), enabled=context.plugins.pypi_bridge_enabled):
+        for text in hints(error, Path(context.target_prefix), enabled=enabled):
             yield types.CondaErrorHint(text=text, hint_code="pypi_bridge_available")

@@ -162,12 +162,14 @@ class Resolver:
     # -- limits ------------------------------------------------------------------------------------
 
     def _limits(self, requests: Sequence[Request]) -> Limits:
-        """What may be chosen of each project: constraints, hashes, and what the user asked of it.
+        """What may be chosen of each project: constraints, pins, hashes, and what the user asked of it.
 
-        A version that the user's own request excludes is never in a solution, so it is never looked at.
+        What a pin or the user's own request excludes is never in a solution, so it is never looked at.
         """
+        pins = [] if self.options.bare else self.engine.pins
+        pinned = [specs.parse_spec(text, self.target.markers) for text in pins]
         versions = self._constraints()
-        for request in requests:
+        for request in [*requests, *filter(None, pinned)]:
             if request.requirement is not None:
                 before = versions.get(request.project, SpecifierSet())
                 versions[request.project] = before & request.requirement.specifier

@@ -9,11 +9,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from .bridge import reasoned, requests_of
 from .display import Terminal
-from .engines.conda import Solving, as_conda_error, asks_nobody, environment_files, is_quiet
+from .engines.conda import (
+    UNSATISFIABLE,
+    Solving,
+    as_conda_error,
+    asks_nobody,
+    environment_files,
+    is_quiet,
+    settled,
+)
 from .engines.conda.engine import CondaEngine
-from .errors import BridgeError, Newcomer, NotFound
+from .errors import BridgeError, Newcomer, NotFound, Unsatisfiable
 from .index import Index
 from .make import make
 from .model import CondaName, Plan, ProjectName, Request, Target
@@ -31,13 +41,14 @@ _NO_FILE = RequirementFile()
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """conda's specs, and their texts; `ours` are the names that the index serves, `upgraded` those that are
-    wanted newer.
+    wanted newer, and without `deps` they come alone.
     """
 
     specs: Sequence[Any]
     texts: Sequence[str]
     ours: frozenset[str]
     upgraded: frozenset[str]
+    deps: bool = True
 
 
 def solved(path: Path, solving: Solving, asked: Asked, failure: Exception | None) -> Any:
@@ -48,9 +59,26 @@ def solved(path: Path, solving: Solving, asked: Asked, failure: Exception | None
     try:
         return _solved(solver_session(Prefix(path), solving), asked)
     except NotFound as error:
-        raise (failure or as_conda_error(error)) from error
+        lacking = [spec for spec in asked.specs if spec.name in asked.ours]
+        told = settled(failure, lacking, solving.channels) if failure else as_conda_error(error)
+        raise told from error
+    except Unsatisfiable as error:
+        told = _channels_alone(path, solving, asked)
+        raise (settled(told) if told else as_conda_error(error)) from error
     except BridgeError as error:
         raise as_conda_error(error) from error
+
+
+def _channels_alone(path: Path, solving: Solving, asked: Asked) -> Exception | None:
+    """What conda says where the index has no part in a conflict: of what channels alone are asked for."""
+    specs = [spec for spec in asked.specs if spec.name not in asked.ours]
+    if not specs:
+        return None
+    try:
+        solving.solver(path, specs=specs).solve_for_transaction(**solving.tries[-1])
+    except UNSATISFIABLE as error:
+        return error
+    return None
 
 
 def relinked(path: Path, solving: Solving, transaction: Any) -> Any:
@@ -113,7 +141,10 @@ class _Work:
 
         def build() -> None:
             missing = [package for package in packages if not self.engine.has(package.dist)]
-            make(missing, self.target, self.engine.stage, self.index, self.options, reporter)
+            try:
+                make(missing, self.target, self.engine.stage, self.index, self.options, reporter)
+            except BridgeError as error:
+                raise as_conda_error(error) from error
 
         return self.engine.transaction(plan, build, "\n".join(self._note(plan)))
 
@@ -136,7 +167,9 @@ class _Work:
 def _solved(session: Session, asked: Asked) -> Any:
     python = _python_specs(asked, installed=session.prefix.python is not None)
     section = _pip_section()
-    work = _Work.of(session, python, section, upgrade=frozenset(map(CondaName, asked.upgraded)))
+    names = session.engine.names
+    upgrade = frozenset(name for text in asked.upgraded for name in _names_of(text, names))
+    work = _Work.of(session, python, section, upgrade=upgrade, deps=asked.deps)
     requests = list(_requests(asked, work.target.markers, work.engine.names))
     if section.requests:
         requests += requests_of(section.requests, work.target.markers, work.engine.names)
@@ -146,7 +179,13 @@ def _solved(session: Session, asked: Asked) -> Any:
     )
     closure, plan = resolver.resolve(requests)
     _refuse_newcomers(plan, work.index, dt.timedelta(days=session.settings.min_age_days))
+    work.engine.remember_words(asked.specs)
     return work.transaction(restored(reasoned(closure, plan), work.target, work.engine, work.index))
+
+
+def _names_of(text: str, names: Names) -> tuple[CondaName, CondaName]:
+    """The packages that a name in a spec may mean: of that name, and of the project of that name."""
+    return CondaName(text), names.conda_name(ProjectName(canonicalize_name(text)))
 
 
 def _python_specs(asked: Asked, *, installed: bool) -> list[str]:

@@ -84,7 +84,7 @@ def test_conda_list_names_the_channel_and_no_path(door: Door) -> None:
     assert row.split()[::3] == ["moo", "pypi-bridge"]
     record = json.loads(next((door.prefix / "conda-meta").glob("moo-*.json")).read_text())
     assert record["channel"] == "pypi-bridge"
-    assert record["url"].startswith("https://pypi-bridge.invalid/noarch/moo-1.0-")
+    assert record["url"].startswith("https://pypi-bridge.invalid/pypi-bridge/noarch/moo-1.0-")
 
 
 def test_the_channels_name_leads_nowhere(door: Door) -> None:

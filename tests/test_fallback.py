@@ -68,6 +68,18 @@ def test_extras_are_heard_although_condas_specs_have_none(
     assert found["legs"]["channel"] == "pypi-bridge"
 
 
+def test_asking_again_for_what_has_another_name_among_conda_packages_changes_nothing(
+    enabled: Conda, env: Path, index: IndexServer
+) -> None:
+    for version in ("1.0", "2.0"):
+        index.add("ant", version)
+    enabled("install", "-p", env, "-y", "ant", "moo")
+    assert versions(enabled, env) == {"ant_pypi": "2.0", "moo": "2.0", "herd": "1.5"}
+    index.add("bee", "1.0")
+    enabled("install", "-p", env, "-y", "ant", "moo", "bee")
+    assert versions(enabled, env) == {"ant_pypi": "2.0", "moo": "2.0", "herd": "1.5", "bee": "1.0"}
+
+
 def test_create_makes_an_environment_with_it(enabled: Conda, tmp_path: Path) -> None:
     enabled("create", "-p", tmp_path / "new", "-y", "python", "moo")
     assert versions(enabled, tmp_path / "new") == {"moo": "2.0", "herd": "1.5"}

@@ -59,6 +59,11 @@ class Engine(Protocol):
         """Projects of the installed packages that came from an index through the bridge."""
         ...
 
+    @property
+    def pins(self) -> Sequence[str]:
+        """Specs that limit what is installed here, whatever is asked for."""
+        ...
+
     def locked(self, reporter: Reporter) -> AbstractContextManager[None]:
         """Holds the prefix against other processes of the bridge, waiting visibly."""
         ...

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from conda import CondaError
-from conda.base.constants import DEFAULT_SOLVER, ChannelPriority, DepsModifier, UpdateModifier
+from conda import CondaError, exceptions
+from conda.base.constants import DEFAULT_SOLVER, REPODATA_FN, ChannelPriority, DepsModifier, UpdateModifier
 from conda.base.context import context
+from conda.core import solve
 from conda.core.prefix_data import PrefixData
 from conda.core.subdir_data import SubdirData
 from conda.exceptions import (
@@ -20,19 +20,24 @@ from conda.exceptions import (
     SpecsConfigurationConflictError,
     UnsatisfiableError,
 )
-from conda.models.channel import Channel
+from conda.models.channel import Channel, all_channel_urls
 from conda.models.match_spec import MatchSpec
+from conda.models.prefix_graph import PrefixGraph
 
 from ... import CHANNEL
 from ...errors import BridgeError, PrefixError
 
 #: What the backends raise where there is no solution; those of plugins derive from these.
-UNSATISFIABLE = (
+UNSATISFIABLE: tuple[type[Exception], ...] = (
     UnsatisfiableError,
     PackagesNotFoundError,
     ResolvePackageNotFound,
     SpecsConfigurationConflictError,
 )
+
+
+#: conda before 24.11 takes the differences of its own ordered sets, and of nothing else.
+ordered = getattr(solve, "IndexedSet", tuple)
 
 
 def target_prefix() -> Path:
@@ -57,15 +62,14 @@ _plain_solver: list[str] = []
 _environment_files: list[str] = []
 
 
-def remember_solver(*, pip_sections: bool = False) -> None:
-    """Name the bridge's solver in the place of the user's, for when the context is made anew."""
+def take_place(*, pip_sections: bool = False) -> dict[str, str]:
+    """What to override in conda's context so that the bridge's solver stands in for the user's own."""
     if pip_sections:
         _environment_files[:] = [f for f in _files() if f.lower().endswith((".yml", ".yaml"))]
-    if context.solver == CHANNEL:
-        return
-    _plain_solver[:] = [context.solver]
-    os.environ["CONDA_SOLVER"] = CHANNEL
-    context.plugin_manager.get_cached_solver_backend.cache_clear()
+    if context.solver != CHANNEL:
+        _plain_solver[:] = [context.solver]
+        context.plugin_manager.get_cached_solver_backend.cache_clear()
+    return {"solver": CHANNEL}
 
 
 def environment_files() -> list[str]:
@@ -96,9 +100,31 @@ def as_conda_error(error: BridgeError) -> CondaError:
     return CondaError(" ".join(filter(None, (f"{error}.", error.hint))))
 
 
+def settled(error: Exception, specs: Sequence[MatchSpec] = (), channels: Sequence[Any] = ()) -> Exception:
+    """conda's own error, which conda need not try to avoid with another set of the channels' packages.
+
+    `specs` are those that no channel has.
+    """
+    if isinstance(error, ResolvePackageNotFound) and specs:
+        kind = getattr(exceptions, "PackagesNotFoundInChannelsError", PackagesNotFoundError)
+        error = kind(specs, all_channel_urls(channels, context.subdirs, with_credentials=False))
+    error.allow_retry = False  # type: ignore[attr-defined]
+    return error
+
+
 def asked_to_update_all(modifiers: Mapping[str, Any]) -> bool:
     """Whether ``conda update --all`` asks."""
     return UpdateModifier.UPDATE_ALL in (modifiers.get("update_modifier"), context.update_modifier)
+
+
+def asked_to_update_deps(modifiers: Mapping[str, Any]) -> bool:
+    """Whether ``--update-deps`` asks."""
+    return UpdateModifier.UPDATE_DEPS in (modifiers.get("update_modifier"), context.update_modifier)
+
+
+def wants_deps(modifiers: Mapping[str, Any]) -> bool:
+    """Whether what is asked for comes with its dependencies."""
+    return DepsModifier.NO_DEPS not in (modifiers.get("deps_modifier"), context.deps_modifier)
 
 
 def match_specs(specs: Any) -> list[MatchSpec]:
@@ -129,6 +155,13 @@ def links_ours(transaction: Any) -> bool:
     """Whether a transaction links packages of the bridge."""
     setups = transaction.prefix_setups.values()
     return any(record.channel.canonical_name == CHANNEL for setup in setups for record in setup.link_precs)
+
+
+def final_state(prefix: Path, unlink: Iterable[Any], link: Iterable[Any]) -> Any:
+    """What is in the prefix once the records are unlinked and linked, in the order of linking."""
+    gone = set(unlink)
+    kept = [record for record in PrefixData(str(prefix)).iter_records() if record not in gone]
+    return ordered(PrefixGraph([*kept, *link]).graph)
 
 
 def _without_ours(channels: Iterable[Any]) -> list[Any]:
@@ -215,12 +248,20 @@ class Solving:
         )
 
     def asked(self, modifiers: Mapping[str, Any]) -> Solving:
-        """The same, as conda now asks."""
-        return replace(self, tries=[modifiers])
+        """The same over all of the channels' packages, as conda now asks, or will ask next."""
+        freeze = modifiers.get("update_modifier") == UpdateModifier.FREEZE_INSTALLED
+        meant = context.update_modifier == UpdateModifier.FREEZE_INSTALLED  # by an option
+        unfrozen = {**modifiers, "update_modifier": UpdateModifier.UPDATE_SPECS, "should_retry_solve": True}
+        tries = [modifiers, unfrozen] if freeze and not meant else [modifiers]
+        return replace(self, tries=tries, keywords={**self.keywords, "repodata_fn": REPODATA_FN})
 
     def has(self, name: str) -> bool:
-        """Whether any channel has a package of that name."""
-        return bool(SubdirData.query_all(MatchSpec(name), channels=self.channels, subdirs=self.subdirs))
+        """Whether any channel has a package of that name, or one that is the same to an index (PEP 503)."""
+        names = dict.fromkeys([name, re.sub(r"[-_.]+", "-", name)])
+        return any(
+            SubdirData.query_all(MatchSpec(each), channels=self.channels, subdirs=self.subdirs)
+            for each in names
+        )
 
     def records(self, name: str) -> list[Any]:
         """What the solver may choose of a name: under strict priority, the first channel's that has it."""

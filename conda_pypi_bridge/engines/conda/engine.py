@@ -13,7 +13,7 @@ from typing import Any
 
 from conda.base.context import context
 from conda.core.package_cache_data import PackageCacheData
-from conda.exceptions import CondaSystemExit
+from conda.exceptions import CondaSystemExit, SpecsConfigurationConflictError
 from conda.models.match_spec import MatchSpec
 from conda.models.records import PackageCacheRecord
 from conda.models.version import VersionSpec
@@ -65,6 +65,10 @@ class CondaEngine:
     @property
     def projects(self) -> Sequence[ProjectName]:
         return self._prefix.bridged
+
+    @property
+    def pins(self) -> Sequence[str]:
+        return [] if context.ignore_pinned else [*self._prefix.pinned, *context.pinned_packages]
 
     def locked(self, reporter: Reporter) -> AbstractContextManager[None]:
         python = self._prefix.python
@@ -128,10 +132,6 @@ class CondaEngine:
     def solve(self, problem: Problem) -> Plan:
         overlay, bare = problem.overlay, problem.bare
         self._packages = {package.dist: package for package in overlay}
-        if not bare:
-            # listed twice, backends would tell of a choice
-            there = {(r["name"], r["version"], r["build"]) for r in self._prefix.conda_meta}
-            overlay = [p for p in overlay if (p.name, p.version, p.build) not in there]
         specs = [MatchSpec(text) for text in problem.requests]
         named = {spec.name for spec in specs}
         limits = [MatchSpec(text) for text in problem.limits]
@@ -146,11 +146,12 @@ class CondaEngine:
         ):
             first = [channel] if overlay else []
             failure: Exception | None = None
-            again = {"force_reinstall": True} if named & self._prefix.broken else {}
+            again = context.force_reinstall or bool(named & self._prefix.broken)
             for modifiers in self._solving.modifiers(deps=problem.deps):
                 solver = self._solving.solver(prefix, first=first, specs=specs)
                 try:
-                    plan = self._take(solver.solve_for_transaction(**modifiers, **again))
+                    options = {**modifiers, "force_reinstall": again}
+                    plan = self._take(solver.solve_for_transaction(**options), again=again)
                 except UNSATISFIABLE as error:
                     failure = failure or error
                     continue
@@ -197,18 +198,29 @@ class CondaEngine:
         self._packages = {package.dist: package for package in packages}
         return self._take(transaction)
 
-    def _take(self, transaction: Any) -> Plan:
-        """Keep conda's transaction, with the overlay's records under the bridge's own channel."""
+    def _take(self, transaction: Any, *, again: bool = False) -> Plan:
+        """Keep conda's transaction, with the overlay's records under the bridge's own channel.
+
+        `again` tells that packages are meant to be linked once more as they are.
+        """
         (setup,) = transaction.prefix_setups.values()
         kept = setup._replace(link_precs=tuple(self._ours(record) for record in setup.link_precs))
+        if not again and not any(record.name == "python" for record in setup.link_precs):
+            kept = _without_swaps(kept)
         self._setup = kept
         return Plan(
             link=[self._row(r) for r in kept.link_precs], unlink=[self._row(r) for r in kept.unlink_precs]
         )
 
+    def remember_words(self, specs: Sequence[MatchSpec]) -> None:
+        """Let conda's history hold what the user asked for as it was said; extras have specs of their own."""
+        said = {spec.name for spec in specs}
+        others = [spec for spec in self._setup.update_specs if spec.name not in said]
+        self._setup = self._setup._replace(update_specs=(*specs, *others))
+
     def _ours(self, record: Any) -> Any:
         """The record under the bridge's channel, whether the overlay, the prefix or a cache had it."""
-        package = self._packages.get(f"{record.name}-{record.version}-{record.build}")
+        package = self._packages.get(_dist(record))
         if package is not None:
             return conda_record(package)
         return renamed(record) if record.channel.canonical_name == CHANNEL else record
@@ -224,7 +236,7 @@ class CondaEngine:
             base_url=record.channel.base_url or channel,
             subdir=record.subdir,
             size=record.get("size") or 0,
-            package=self._packages.get(f"{record.name}-{record.version}-{record.build}"),
+            package=self._packages.get(_dist(record)),
         )
 
     # -- changing the prefix -----------------------------------------------------------------------
@@ -289,6 +301,19 @@ class CondaEngine:
         return [dist for dist in placed if self.names.conda_name(dist.project) in linked]
 
 
+def _without_swaps(setup: Any) -> Any:
+    """The setup without packages that would give way to themselves: installed, and in the overlay too."""
+    linked, unlinked = set(map(_dist, setup.link_precs)), set(map(_dist, setup.unlink_precs))
+    return setup._replace(
+        link_precs=tuple(record for record in setup.link_precs if _dist(record) not in unlinked),
+        unlink_precs=tuple(record for record in setup.unlink_precs if _dist(record) not in linked),
+    )
+
+
+def _dist(record: Any) -> str:
+    return f"{record.name}-{record.version}-{record.build}"
+
+
 def _nothing() -> None:
     """For a transaction whose packages are all in the cache."""
 
@@ -302,6 +327,9 @@ def _virtual_packages() -> dict[str, str]:
 
 
 def _sentence(error: Exception) -> str:
-    """What conda's solver found: its first words."""
+    """What conda's solver found: its first words; all of them where it is about pins."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:3]) or "conda's solver finds no solution"
+    return (
+        " ".join(lines if isinstance(error, SpecsConfigurationConflictError) else lines[:3])
+        or "conda's solver finds no solution"
+    )

@@ -21,11 +21,8 @@ from conda.models.match_spec import MatchSpec
 from conda.models.prefix_graph import PrefixGraph
 
 from ...model import PackageRecord
-from .calling import is_ours
+from .calling import is_ours, ordered
 from .records import conda_record, is_cached
-
-#: conda before 24.11 takes the differences of its own ordered sets, and of nothing else.
-_ordered = getattr(solve, "IndexedSet", tuple)
 
 
 class Revision:
@@ -68,7 +65,7 @@ class Revision:
         missing = [spec for spec, record in found.items() if record is None]
         if missing:
             raise PackagesNotFoundError(missing)
-        final = _ordered(PrefixGraph(found.values()).graph)
+        final = ordered(PrefixGraph(found.values()).graph)
         unlink, link = solve.diff_for_unlink_link_precs(str(self._prefix), final)
         return UnlinkLinkTransaction(PrefixSetup(str(self._prefix), unlink, link, (), self._requested, ()))
 

@@ -131,6 +131,10 @@ class RattlerEngine:
             state[name] = read_record(pip_record(name, dist, self._prefix.holding(dist), self.names))
         return state
 
+    @property
+    def pins(self) -> Sequence[str]:
+        return [*self._prefix.pinned, *self._config.pinned_packages]
+
     def locked(self, reporter: Reporter) -> AbstractContextManager[None]:
         return held(self._prefix, reporter)
 
@@ -246,7 +250,7 @@ class RattlerEngine:
             pinned_packages=pinned,
             virtual_packages=self._virtual,
             channel_priority=priority,
-            constraints=[*self._prefix.pinned, *self._config.pinned_packages, *limits],
+            constraints=[*self.pins, *limits],
         )
         try:
             return self._loop.run(solve)
