@@ -88,6 +88,7 @@ def configure_install(made: argparse.ArgumentParser) -> None:
     )
     _add_prefix(made)
     _add_sources(made)
+    _option(made, "-U", "--upgrade", action="store_true", help="bring what is named to its newest version")
     _option(made, "--allow-hooks", action="store_true", help=_HOOKS)
     _add_output(made)
 

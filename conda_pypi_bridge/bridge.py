@@ -59,7 +59,10 @@ def install(
         reporter.phase("Reading the environment")
         target = engine.target([text for text in texts if specs.names_python(text)])
         requests = requests_of(texts, target.markers, engine.names)
-        if _satisfied(requests, engine):
+        if options.newest:
+            asked = frozenset(engine.names.conda_name(request.project) for request in requests)
+            options = replace(options, upgrade=asked)
+        elif _satisfied(requests, engine):
             return Outcome(prefix=engine.path, dry_run=options.dry_run, message=ALREADY)
         resolver = Resolver(target=target, engine=engine, index=index, options=options, reporter=reporter)
         closure, plan = resolver.resolve(requests)

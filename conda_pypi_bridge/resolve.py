@@ -38,7 +38,8 @@ class Options:
     of the files it admits; with `require_hashes` whatever comes from an index must have some. `bare`
     resolves as if nothing but Python was installed. `allow_hooks` admits wheels whose files run when an
     environment is activated, or make menu entries. `upgrade` names installed packages that are wanted
-    newer, although they would do. `blocked` are patterns of projects that no index may serve.
+    newer, although they would do; `newest` means all that is asked for. `blocked` are patterns of projects
+    that no index may serve.
     """
 
     pre: bool = False
@@ -50,6 +51,7 @@ class Options:
     bare: bool = False
     allow_hooks: bool = False
     upgrade: frozenset[CondaName] = frozenset()
+    newest: bool = False
     blocked: Sequence[str] = ()
 
     @classmethod
@@ -131,6 +133,7 @@ class Resolver:
                         overlay=closure.records,
                         limits=[*self._limit_specs()],
                         deps=self.options.deps,
+                        newer=self.options.upgrade,
                         bare=self.options.bare,
                     )
                 )

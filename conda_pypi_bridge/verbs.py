@@ -153,6 +153,7 @@ def _options(args: argparse.Namespace, files: RequirementFile, session: Session)
         pre=flag(args, "pre"),
         deps=not flag(args, "no_deps"),
         dry_run=flag(args, "dry_run"),
+        newest=flag(args, "upgrade"),
         allow_hooks=flag(args, "allow_hooks"),
         blocked=session.settings.block,
     )

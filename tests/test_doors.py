@@ -232,6 +232,17 @@ def test_a_binary_wheel_is_a_package_of_its_platform(
     assert door.conda.packages(door.prefix)["fast"]["platform"] == "linux-64"
 
 
+def test_upgrade_brings_what_is_named_to_its_newest_version(door: Door, index: IndexServer) -> None:
+    door.install("moo==1.0", "herd==1.5")
+    door.install("moo")
+    assert door.versions()["moo"] == "1.0"
+    door.install("--upgrade", "moo")
+    assert (door.versions()["moo"], door.versions()["herd"]) == ("2.0", "1.5")
+    index.add("moo", "1.9")
+    assert "already installed" in door.install("-U", "moo").stdout
+    assert door.versions()["moo"] == "2.0"
+
+
 def test_a_requirements_file_is_installed(door: Door, tmp_path: Path, index: IndexServer) -> None:
     path = tmp_path / "requirements.txt"
     path.write_text("# the herd\nmoo >=2 ; python_version >= '3'\nherd==1.5\n")

@@ -19,14 +19,15 @@ class Problem:
     """What to solve: specs of the user, and what the index adds to the channels.
 
     `limits` are specs that whatever is installed must meet, without being asked for. Without `deps` the
-    requested packages come alone. `bare` solves as if nothing but Python was installed; such a plan
-    cannot be linked.
+    requested packages come alone. `newer` are installed packages that need not stay as they are. `bare`
+    solves as if nothing but Python was installed; such a plan cannot be linked.
     """
 
     requests: Sequence[str]
     overlay: Sequence[PackageRecord] = ()
     limits: Sequence[str] = ()
     deps: bool = True
+    newer: frozenset[CondaName] = frozenset()
     bare: bool = False
 
 

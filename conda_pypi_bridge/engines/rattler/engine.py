@@ -206,7 +206,7 @@ class RattlerEngine:
         failure: Unsatisfiable | None = None
         for priority in priorities(self._config.channel_priority):
             try:
-                locked = [*state.values()]
+                locked = [record for name, record in state.items() if name not in problem.newer]
                 solution = self._solve(specs, records, priority, locked=locked, limits=problem.limits)
                 return self._set_final(solution, state)
             except Unsatisfiable as error:
