@@ -175,8 +175,11 @@ def test_without_conda_the_bridge_does_what_it_can() -> None:
         assert given is not None
         assert given[:4] == (verb, "--yes", "--prefix", PREFIX)
         assert given[-1] == "x"
+    assert without_conda(read(["update", "x"]), PREFIX) == (
+        *("install", "--yes", "--prefix", PREFIX, "--upgrade", "x"),
+    )
     assert without_conda(read(["doctor"]), PREFIX) == ("doctor", "--prefix", PREFIX)
-    for line in ("list", "env list", "--version", "run x"):
+    for line in ("list", "env list", "--version", "run x", "update --all"):
         assert without_conda(read(words(line, windows=False)), PREFIX) is None
 
 
@@ -238,7 +241,8 @@ def test_pip_install_is_translated_or_refused() -> None:
     assert command.verb == "pypi-install"
     assert command.rest == ("-q", "-r", "req.txt", "--index-url=https://i", "x>=1", "--pre")
     assert command.specs == ("x>=1",)
-    for option in ("-e", "--user", "--target=x", "--upgrade"):
+    assert from_pip(["install", "--upgrade", "x"]).rest == ("--upgrade", "x")
+    for option in ("-e", "--user", "--target=x"):
         with pytest.raises(Refused, match=option.partition("=")[0]):
             from_pip(["install", option, "."])
 

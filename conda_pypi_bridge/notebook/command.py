@@ -60,6 +60,8 @@ _NOT_THERE = {"--only-deps", "-o", "--download-only"}
 _WITHOUT_CONDA = {
     "install": "install",
     "pypi-install": "install",
+    "update": "install",
+    "upgrade": "install",
     "remove": "remove",
     "uninstall": "remove",
     "doctor": "doctor",
@@ -245,10 +247,11 @@ def without_conda(command: Command, prefix: str) -> tuple[str, ...] | None:
     """The words for ``python -m conda_pypi_bridge``; None for what only conda does."""
     first, _, after = command.verb.partition(" ")
     verb = after if first == "pypi-bridge" else _WITHOUT_CONDA.get(command.verb)
-    if not verb:
+    if not verb or "--all" in command.rest:
         return None
     takes = _BOTH if verb in ("install", "remove") else _PREFIX
-    return Command(verb=verb, rest=(*command.options, *command.rest)).argv(prefix, takes)
+    newest = ("--upgrade",) if command.verb in ("update", "upgrade") else ()
+    return Command(verb=verb, rest=(*command.options, *newest, *command.rest)).argv(prefix, takes)
 
 
 def refuse_self_harm(command: Command, prefix: PurePath) -> None:
@@ -276,7 +279,7 @@ def _is_own(command: Command, prefix: PurePath) -> bool:
 #: pip's options that the bridge has under the same name, with and without a value, and those that concern
 #: pip's own talk alone.
 _PIP_VALUED = {"-r", "--requirement", "-i", "--index-url", "--extra-index-url"}
-_PIP_FLAGS = {"--pre", "--no-deps", "--dry-run", "-q", "--quiet", "-v", "--verbose"}
+_PIP_FLAGS = {"-U", "--upgrade", "--pre", "--no-deps", "--dry-run", "-q", "--quiet", "-v", "--verbose"}
 _PIP_MUTE = {"--no-cache-dir", "--disable-pip-version-check", "--no-input", "--no-color"}
 
 
