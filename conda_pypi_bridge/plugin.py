@@ -13,7 +13,7 @@ from conda.base.context import context
 from conda.common.configuration import PrimitiveParameter
 from conda.exceptions import PackagesNotFoundError
 from conda.plugins import hookimpl, types
-from conda.plugins.types import CondaPreCommand, CondaSetting, CondaSolver, CondaSubcommand
+from conda.plugins.types import CondaHealthCheck, CondaPreCommand, CondaSetting, CondaSolver, CondaSubcommand
 
 #: Commands that may choose packages, and those that read which channel a package is of.
 _SOLVING = {"install", "create", "update", "upgrade", "env_create", "env_update"}
@@ -84,6 +84,18 @@ def _prepare(command: str) -> None:
     if command == "search" and enabled and not (_HAS_HINTS or context.json):
         note = "note: channels alone are searched; conda install NAME takes from PyPI what they lack"
         print(note, file=sys.stderr)
+
+
+def _examine(prefix: str, verbose: bool) -> None:
+    from .cli import print_health
+
+    print_health(prefix)
+
+
+@hookimpl  # type: ignore[untyped-decorator]
+def conda_health_checks() -> Iterator[CondaHealthCheck]:
+    """Our part of ``conda doctor``."""
+    yield CondaHealthCheck(name="pypi-bridge", action=_examine)
 
 
 @hookimpl  # type: ignore[untyped-decorator]

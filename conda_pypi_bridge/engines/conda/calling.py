@@ -107,7 +107,8 @@ def settled(error: Exception, specs: Sequence[MatchSpec] = (), channels: Sequenc
     """
     if isinstance(error, ResolvePackageNotFound) and specs:
         kind = getattr(exceptions, "PackagesNotFoundInChannelsError", PackagesNotFoundError)
-        error = kind(specs, all_channel_urls(channels, context.subdirs, with_credentials=False))
+        urls = all_channel_urls(channels, context.subdirs, with_credentials=False)
+        error = kind(tuple(map(str, specs)), tuple(urls))
     error.allow_retry = False  # type: ignore[attr-defined]
     return error
 
