@@ -278,8 +278,8 @@ def test_download_only_fills_the_cache_which_serves_offline(
     before = snapshot(env, ignore=["__pycache__"])
     enabled("install", "-p", env, "--download-only", "moo", "cow")
     assert same(before, env)
-    kept = [path.parents[1].name for path in enabled.home.pkgs.glob("*/info/index.json")]
-    assert {dist.rpartition("-")[0] for dist in kept} == {"moo-2.0", "herd-1.5", "cow-2.0", "hay-1.5"}
+    kept = {path.parents[1].name.rpartition("-")[0] for path in enabled.home.pkgs.glob("*/info/index.json")}
+    assert {"moo-2.0", "herd-1.5", "cow-2.0", "hay-1.5"} <= kept
     calls = len(index.calls)
     enabled("install", "-p", env, "--offline", "moo", "cow")
     assert installed(env) == {"moo": "2.0", "herd": "1.5", "cow": "2.0", "hay": "1.5"}
