@@ -70,6 +70,10 @@ class Both:
         assert ours.returncode == plain.returncode
         return ours, plain
 
+    def have(self, *specs: str) -> None:
+        """Install packages of the index and their twins, with the bridge, for what a test does next."""
+        self.conda("install", "-p", self.prefix, *specs, *map(twin, specs))
+
     @property
     def state(self) -> dict[str, str]:
         """What is installed of the index's packages, which is what is installed of their twins."""
@@ -184,7 +188,7 @@ def test_a_spec_that_names_the_bridges_channel_asks_no_other_host(
 
 
 def test_a_pin_limits_an_update_from_the_index(both: Both) -> None:
-    both("install", "moo=1")
+    both.have("moo=1")
     pin(both.prefix, "moo 1.*", "cow 1.*")
     both("update", "moo")
     assert both.state["moo"] == "1.0"
@@ -223,7 +227,7 @@ def test_a_pin_on_a_channels_package_chooses_a_version_of_the_index_that_respect
 def test_what_is_there_stays_until_it_must_change(
     both: Both, index: IndexServer, extra_channel: Path
 ) -> None:
-    both("install", "moo=1")
+    both.have("moo=1")
     index.add("herd", "1.6")
     add_to(extra_channel, ("hay", "1.6"))
     both("install", "--freeze-installed", "calf")
@@ -235,7 +239,7 @@ def test_what_is_there_stays_until_it_must_change(
 
 
 def test_asking_again_changes_nothing(both: Both) -> None:
-    both("install", "moo")
+    both.have("moo")
     before = snapshot(both.prefix, ignore=["__pycache__", "history"])
     for result in both("install", "moo>=1", "herd"):
         assert "already installed" in result.stdout
@@ -245,7 +249,7 @@ def test_asking_again_changes_nothing(both: Both) -> None:
 def test_update_all_updates_what_came_from_either(
     both: Both, index: IndexServer, extra_channel: Path
 ) -> None:
-    both("install", "moo=1")
+    both.have("moo=1")
     index.add("herd", "1.6")
     add_to(extra_channel, ("hay", "1.6"))
     both.conda("update", "-p", both.prefix, "--all")
@@ -388,16 +392,16 @@ def test_removing_takes_along_what_requires_it_and_what_was_removed_comes_back(
     both: Both, index: IndexServer
 ) -> None:
     index.add("ranch", "1.0", requires=["hay"])
-    both("install", "moo")
+    both.have("moo")
     both.conda("install", "-p", both.prefix, "ranch")
     calls = len(index.calls)
     both.conda("remove", "-p", both.prefix, "herd", "hay")
     assert installed(both.prefix) == {}
     assert len(index.calls) == calls
-    both("install", "moo")
+    both.have("moo")
     both("remove", "moo")
     assert "moo" not in both.state
-    both("install", "moo")
+    both.have("moo")
     assert both.state == {"moo": "2.0", "herd": "1.5"}
     run([python_of(both.prefix), "-c", "import moo, cow"], both.conda.home.environment())
     assert not any(call.path.endswith(".whl") for call in index.calls[calls:])
@@ -511,7 +515,7 @@ def test_a_solver_option_is_no_way_around_the_bridge(enabled: Conda, env: Path) 
 
 
 def test_update_specs_updates_what_is_named(both: Both, index: IndexServer, extra_channel: Path) -> None:
-    both("install", "moo=1")
+    both.have("moo=1")
     index.add("herd", "1.6")
     add_to(extra_channel, ("hay", "1.6"))
     both("install", "--update-specs", "herd")
@@ -519,7 +523,7 @@ def test_update_specs_updates_what_is_named(both: Both, index: IndexServer, extr
 
 
 def test_what_is_named_becomes_the_newest_as_conda_install_does_it(both: Both) -> None:
-    both("install", "moo=1")
+    both.have("moo=1")
     both("install", "moo")
     assert both.state == {"moo": "2.0", "herd": "1.5"}
 
@@ -527,7 +531,7 @@ def test_what_is_named_becomes_the_newest_as_conda_install_does_it(both: Both) -
 def test_update_deps_updates_what_the_named_ones_require(
     both: Both, index: IndexServer, extra_channel: Path
 ) -> None:
-    both("install", "moo")
+    both.have("moo")
     index.add("herd", "1.6")
     add_to(extra_channel, ("hay", "1.6"))
     both("install", "--update-deps", "moo")
