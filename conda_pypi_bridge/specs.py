@@ -47,8 +47,8 @@ _OPERATOR = r"===|==|!=|<=|>=|~=|<|>|=|"
 _CLAUSE = re.compile(rf"(?P<operator>{_OPERATOR})(?P<version>[A-Za-z0-9*][A-Za-z0-9.*+!_-]*)")
 _BUILD = re.compile(r"[A-Za-z0-9_.+*]+")
 _OUR_BUILD = re.compile(r"(?:.*_)?py_[0-9a-f]{12}")
-_BRACKET = re.compile(r"\[(?P<inside>[^\[\]]*)\]")
-_PAIR = re.compile(r"""\s*(?P<key>\w+)\s*=\s*(?P<value>'[^']*'|"[^"]*"|[^,'"]+?)\s*(?:,|$)""")
+_BRACKET = re.compile(r"\[(?P<inside>(?:[^\[\]]|\[[^\[\]]*\])*)\]")
+_PAIR = re.compile(r"""\s*(?P<key>\w+)\s*=\s*(?P<value>'[^']*'|"[^"]*"|\[[^\]]*\]|[^,'"]+?)\s*(?:,|$)""")
 _PATH = re.compile(r"[./~\\]|[A-Za-z]:[\\/]")
 _ARCHIVE = re.compile(r"\.(?:whl|conda|zip|tar(?:\.\w+)?|tgz)$", re.IGNORECASE)
 _FILE_OF_SPECS = re.compile(r"\.txt$|^pyproject\.toml$|^environment\S*\.ya?ml$", re.IGNORECASE)
@@ -175,6 +175,8 @@ def _split(text: str) -> _Parts:
         if stray:
             raise SpecError(text, f"{stray!r} is no part of a version")
     build = keys.pop("build", build)
+    if "extras" in keys:  # newer condas: pkg[extras=[a,b]]
+        extras += _extras(text, keys.pop("extras").strip("[]"))
     if build and not _BUILD.fullmatch(build):
         raise SpecError(text, f"{build!r} is no build string")
     return _Parts(
@@ -196,7 +198,7 @@ def _keys(text: str, inside: str) -> dict[str, str]:
         pair = _PAIR.match(inside, position)
         if pair is None:
             raise SpecError(text, f"[{inside}] is neither a list of extras nor conda's [key='value']")
-        if pair["key"] not in _CONDA_KEYS | {"version", "build"}:
+        if pair["key"] not in _CONDA_KEYS | {"version", "build", "extras"}:
             raise SpecError(text, f"conda knows no key {pair['key']!r}")
         pairs[pair["key"]] = pair["value"].strip("'\"")
         position = pair.end()

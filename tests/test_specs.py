@@ -140,6 +140,8 @@ def test_what_only_conda_can_express_stays_with_conda(text: str, spec: str) -> N
         ("flask[async]", "flask[async]"),
         ("flask[async,dotenv]>=3,<4", "flask[async,dotenv]>=3,<4"),
         ("flask[async]=3.1", "flask[async]==3.1.*"),
+        ("flask[extras=[async]]", "flask[async]"),
+        ("flask[version='>=3', extras=[async,dotenv]]", "flask[async,dotenv]>=3"),
         ('flask[async]>=3,<4; python_version>"3.9"', "flask[async]>=3,<4"),
         ("pypi-bridge::flask>=3", "flask>=3"),
     ],

@@ -52,8 +52,8 @@ def target_prefix() -> Path:
     return prefix
 
 
-#: ``[async,dotenv]``; conda's ``[version='>=3']`` has an equals sign.
-_EXTRAS = re.compile(r"^[\w.-]+\s*\[[^\]=]+\]")
+#: ``[async,dotenv]``, or ``[extras=[async]]`` in newer condas; their ``[version='>=3']`` has an equals sign.
+_EXTRAS = re.compile(r"^[\w.-]+\s*\[(?:[^\]=]+\]|.*\bextras\s*=)")
 
 #: The user's own backend, while ours stands in its place.
 _plain_solver: list[str] = []
