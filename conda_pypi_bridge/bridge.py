@@ -22,7 +22,7 @@ from .engines import Engine
 from .errors import Cancelled, SpecError
 from .index import Index
 from .make import local_record, make
-from .model import CHANNEL, CondaName, PackageRecord, Plan, ProjectName, Request, Row, Target
+from .model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Request, Row, Target
 from .names import Names
 from .rebuild import restored
 from .report import Reporter
@@ -67,7 +67,7 @@ def install(
         resolver = Resolver(target=target, engine=engine, index=index, options=options, reporter=reporter)
         closure, plan = resolver.resolve(requests)
         plan = restored(reasoned(closure, plan), target, engine, index)
-        for sentence in _notes(closure, plan):
+        for sentence in [*_notes(closure, plan), *map(replacement, engine.replaced(plan))]:
             reporter.warn(sentence)
         if plan.empty:
             return Outcome(prefix=engine.path, dry_run=options.dry_run, message=ALREADY)
@@ -217,9 +217,25 @@ def _notes(closure: Closure, plan: Plan) -> Iterator[str]:
             yield from closure.notes.get((row.package.project, row.package.wheel.version), ())
 
 
+def replacement(dist: InstalledDist) -> str:
+    """The sentence on what pip placed and a package takes the place of."""
+    return f"{dist.project} {dist.version}, which pip placed here, is replaced"
+
+
 def _is_chosen(user: str, chosen: Mapping[ProjectName, str]) -> bool:
     project, _, version = user.partition(" ")
     return chosen.get(ProjectName(project)) == version.partition(" ")[0]
 
 
-__all__ = ["ALREADY", "Built", "Options", "Outcome", "build", "install", "reasoned", "remove", "requests_of"]
+__all__ = [
+    "ALREADY",
+    "Built",
+    "Options",
+    "Outcome",
+    "build",
+    "install",
+    "reasoned",
+    "remove",
+    "replacement",
+    "requests_of",
+]

@@ -11,7 +11,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from .bridge import reasoned, requests_of
+from .bridge import reasoned, replacement, requests_of
 from .display import Terminal
 from .engines.conda import (
     UNSATISFIABLE,
@@ -160,7 +160,7 @@ class _Work:
             since = f"uploaded {uploaded:%Y-%m-%d}" if uploaded else ""
             yield f"  {row.name} {row.version}: {', '.join(filter(None, (row.why, since))) or 'as it was'}"
         for dist in self.engine.replaced(plan):
-            yield f"  {dist.project} {dist.version}, which pip placed here, is replaced"
+            yield f"  {replacement(dist)}"
         yield ""
 
 

@@ -296,6 +296,15 @@ def test_a_requirement_of_what_pip_placed_is_respected(door: Door, tmp_path: Pat
     assert door.versions()["herd"] == "2.0"
 
 
+def test_what_pip_placed_and_must_go_is_named(door: Door, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "herd", "0.5")
+    pip = [sys.executable, "-m", "pip", "--python", python_of(door.prefix), "install", "-q", "--no-deps"]
+    subprocess.run([*pip, "--no-index", wheel], check=True)
+    told = door.install("moo").stderr
+    assert "herd 0.5, which pip placed here, is replaced" in told
+    assert door.versions()["herd"] == "1.5"
+
+
 def test_packages_survive_another_minor_version_of_python(door: Door, pythons: list[Interpreter]) -> None:
     if len(pythons) < 2:
         pytest.skip("this machine has one CPython only, so there is no other minor version to go to")

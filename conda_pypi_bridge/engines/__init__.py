@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # plain conda commands import this package, and need none of it
-    from ..model import CondaName, PackageRecord, Plan, ProjectName, Target
+    from ..model import CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Target
     from ..names import Names
     from ..report import Reporter
 
@@ -79,6 +79,10 @@ class Engine(Protocol):
 
     def solve(self, problem: Problem) -> Plan:
         """One solve over channels and overlay. Raises `Unsatisfiable`."""
+        ...
+
+    def replaced(self, plan: Plan) -> Sequence[InstalledDist]:
+        """What pip placed that gives way to packages of the plan."""
         ...
 
     def solve_removal(self, names: Sequence[CondaName]) -> Plan:

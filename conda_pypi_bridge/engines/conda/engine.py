@@ -294,8 +294,7 @@ class CondaEngine:
         transaction.download_and_extract()
         transaction.execute()
 
-    def replaced(self, plan: Plan) -> list[InstalledDist]:
-        """What pip placed of the projects that are about to be linked."""
+    def replaced(self, plan: Plan) -> Sequence[InstalledDist]:
         linked = {row.name for row in plan.link}
         placed = [dist for dist in self._prefix.dists if dist.owner is None]
         return [dist for dist in placed if self.names.conda_name(dist.project) in linked]

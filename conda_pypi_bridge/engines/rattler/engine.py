@@ -259,6 +259,9 @@ class RattlerEngine:
         except GatewayError as error:
             raise ChannelFailure(_first_lines(str(error), 1)) from error
 
+    def replaced(self, plan: Plan) -> Sequence[InstalledDist]:
+        return [self._pip[CondaName(row.name)] for row in plan.unlink if row.name in self._pip]
+
     def solve_removal(self, names: Sequence[CondaName]) -> Plan:
         """Packages, what needs them, and what the bridge brought only for them."""
         for name in names:
@@ -325,7 +328,7 @@ class RattlerEngine:
 
     def link(self, plan: Plan) -> None:
         """Install the final state; go back to the one before if that fails."""
-        replaced = [self._pip[CondaName(row.name)] for row in plan.unlink if row.name in self._pip]
+        replaced = self.replaced(plan)
         refuse_clobbering(self._prefix, plan, self._cache)
         began = time.time()
         with self._adopted(), set_aside(self._prefix, replaced):
