@@ -17,6 +17,9 @@ from ...errors import ConfigError
 
 _T = TypeVar("_T")
 
+#: What py-rattler before 0.24 called ``Platform``.
+Subdir: Any = getattr(rattler, "Subdir", None) or rattler.Platform
+
 
 class Overlay:
     """The overlay as rattler asks for it: records by name, no channel on disk."""
@@ -27,11 +30,11 @@ class Overlay:
             self._by_name.setdefault((record.subdir, record.name.normalized), []).append(record)
 
     async def fetch_package_records(
-        self, platform: rattler.Subdir, name: rattler.PackageName
+        self, platform: Any, name: rattler.PackageName
     ) -> list[rattler.RepoDataRecord]:
         return self._by_name.get((str(platform), name.normalized), [])
 
-    def package_names(self, platform: rattler.Subdir) -> list[str]:
+    def package_names(self, platform: Any) -> list[str]:
         return sorted(name for subdir, name in self._by_name if subdir == str(platform))
 
 

@@ -36,7 +36,7 @@ from ...report import Reporter
 from ...tags import make_target
 from ...versions import conda_version
 from .. import Problem, version_pair
-from .channels import Loop, Overlay, channel, gateway, is_name, priorities
+from .channels import Loop, Overlay, Subdir, channel, gateway, is_name, priorities
 from .records import (
     PIP,
     VENV,
@@ -79,8 +79,8 @@ class RattlerEngine:
         self._config = config
         self._command = command
         self._cache = cache / "pkgs"
-        self._subdir = config.subdir or str(rattler.Subdir.current())
-        self._platforms = [rattler.Subdir(self._subdir), rattler.Subdir("noarch")]
+        self._subdir = config.subdir or str(Subdir.current())
+        self._platforms = [Subdir(self._subdir), Subdir("noarch")]
         self._channels = [channel(name, config) for name in channels]
         named = zip(self._channels, channels, strict=True)
         self._names = {c.base_url.rstrip("/"): name for c, name in named if is_name(name)}
@@ -358,7 +358,7 @@ class RattlerEngine:
             installed_packages=installed_records(self.path),
             reinstall_packages={str(name) for name in self._prefix.broken},
             ignored_packages={r.name.normalized for r in records if r.channel in (PIP, VENV)},
-            platform=rattler.Subdir(self._subdir),
+            platform=Subdir(self._subdir),
             requested_specs=[rattler.MatchSpec(text)._match_spec for text in requested],
             show_progress=False,
         )
