@@ -24,7 +24,7 @@ from packaging.version import InvalidVersion, Version
 
 from . import translate
 from .candidates import Limits, Shelf
-from .errors import Blocked, BridgeError, NoFittingWheel, NotFound, Untranslatable
+from .errors import Blocked, BridgeError, NoExtras, NoFittingWheel, NotFound, Untranslatable
 from .lookahead import Lookahead, Need
 from .model import Candidate, CondaName, CoreMetadata, PackageRecord, ProjectName, ProjectPage, Target, Wheel
 from .names import Names, never_from_pypi
@@ -316,7 +316,7 @@ class Closure:
         """A channel has the project itself: only its extras come from the index's metadata."""
         page = yield PageWant(edge.project)
         if not isinstance(page, ProjectPage):
-            self.problems[edge.project] = NotFound(edge.project, required_by=edge.required_by)
+            self.problems[edge.project] = NoExtras(edge.project, required_by=edge.required_by)
             return
         exact = [w for w in self._shelf(page).fitting(self._specifier(edge)) if w.version in versions]
         if not exact:

@@ -76,6 +76,18 @@ class NotFound(BridgeError):
         self.required_by = required_by
 
 
+class NoExtras(BridgeError):
+    """A channel has the project, and no index that could tell what its extras are."""
+
+    def __init__(self, project: str, *, required_by: str = "") -> None:
+        wanted = f" (required by {required_by})" if required_by else ""
+        super().__init__(
+            f"{project}{wanted}: no index has it, so that nothing tells what its extras are",
+            hint=f"Leave out the extras: {project}",
+        )
+        self.project = project
+
+
 class NoFittingWheel(BridgeError):
     """The project exists, but nothing that can be installed here fits what was asked."""
 

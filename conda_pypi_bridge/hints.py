@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,31 @@ from .names import never_from_pypi
 from .prefix import Prefix
 from .requirementfiles import RequirementFile
 from .session import solver_session
+from .settings import is_young
 
 #: conda has failed already: a slow index must not hold up the message.
 _BRIEF = Limits(body_seconds=5.0, patience=5.0, retry_after=0.0)
 
 
 def hints(error: Any, prefix: Path, *, enabled: bool) -> Iterator[str]:
-    """A sentence for each name that a conda command missed on its channels, and the index has."""
+    """A sentence for each name that a conda command missed on its channels, and the index has.
+
+    Names that are private are not asked for, and young projects not recommended.
+    """
     names = [name for name in missing_names(error) if not never_from_pypi(name)]
     if not names or is_offline():
         return
     try:
         session = solver_session(Prefix(prefix))
         index = session.open_index(RequirementFile(), _BRIEF)
-        for name in names:
+        for name in names if session.settings.hints else ():
             project = session.engine.names.project_of(CondaName(name)) or canonicalize_name(name)
+            kept_out = (*session.settings.private, *session.settings.block)
+            if any(fnmatchcase(project, pattern) for pattern in kept_out):
+                continue
             page = index.page(ProjectName(project))
-            if page is not None:
+            first = page.first_release if page is not None else None
+            if page is not None and not (first and is_young(first, session.settings.min_age)):
                 yield _hint(project, enabled=enabled)
     except BridgeError:
         return  # what could not be asked is no news

@@ -127,6 +127,11 @@ class ProjectPage:
     sdists: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def first_release(self) -> dt.datetime | None:
+        """When its first wheel was uploaded, where the index tells (PEP 700)."""
+        return min((wheel.upload_time for wheel in self.wheels if wheel.upload_time), default=None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CoreMetadata:

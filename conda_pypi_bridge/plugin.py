@@ -69,15 +69,13 @@ def _solver(*args: Any, **keywords: Any) -> Any:
 
 def _prepare(command: str) -> None:
     """Let the channel's name lead nowhere, and put our solver in place where the setting says so."""
-    args = context._argparse_args
+    ours = str(Path(__file__).with_name("data") / "condarc.yml")
+    context.__init__(search_path=(ours, *SEARCH_PATH), argparse_args=context._argparse_args)
     enabled = context.plugins.pypi_bridge_enabled
     if command in _SOLVING and enabled:
-        from .engines.conda import take_place
-
-        args = {**args, **take_place(pip_sections=context.plugins.pypi_bridge_pip_sections)}
-    ours = str(Path(__file__).with_name("data") / "condarc.yml")
-    context.__init__(search_path=(ours, *SEARCH_PATH), argparse_args=args)
-    if command == "install" and args.get("revision"):
+        # in place of the choice, not of the name chosen: conda makes its context anew in some commands
+        context.plugin_manager.get_cached_solver_backend = lambda name=None: _solver
+    if command == "install" and context._argparse_args.get("revision"):
         from .cli import revert
 
         revert(context._argparse_args)
@@ -131,8 +129,9 @@ if _HAS_HINTS:
     def conda_error_hints(error: Any) -> Iterator[Any]:
         """Where a command missed a name on its channels: that the package index has it."""
         enabled = context.plugins.pypi_bridge_enabled
-        asked_already = enabled and context._argparse_args.get("cmd") != "search"
-        if asked_already or not isinstance(error, PackagesNotFoundError):
+        searching = context._argparse_args.get("cmd") == "search"
+        # while enabled, only a search has not asked the index; while not, only what was to be installed does
+        if enabled != searching or not isinstance(error, PackagesNotFoundError):
             return
         from .hints import hints
 

@@ -7,6 +7,7 @@ plugins:
   pypi_bridge_private: ["acme-*"]           # names that never go to the public index
   pypi_bridge_block: ["some-project"]       # patterns of names that are never taken from an index
   pypi_bridge_min_age_days: 30              # younger projects: plain conda -y refuses them
+  pypi_bridge_hints: false                  # conda's errors say nothing of the index
   pypi_bridge_names: {some-project: its-conda-name}
   pypi_bridge_notebook_shell: false         # kernels leave PATH and conda's variables as they are
   pypi_bridge_pip_magic: true               # %pip install in a kernel is %conda install
@@ -14,6 +15,7 @@ plugins:
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,8 +38,14 @@ class Settings:
     extra_index_urls: tuple[str, ...] = field(default=(), repr=False)
     private: tuple[str, ...] = ()
     block: tuple[str, ...] = ()
-    min_age_days: int = 30
+    min_age: dt.timedelta = dt.timedelta(days=30)
+    hints: bool = True
     names: Mapping[ProjectName, CondaName] = field(default_factory=dict)
+
+
+def is_young(first: dt.datetime, age: dt.timedelta) -> bool:
+    """Whether a project whose first release is of that time is younger than `age`."""
+    return dt.datetime.now(dt.timezone.utc) - first < age
 
 
 def read(plugins: Mapping[str, Any]) -> Settings:
@@ -60,7 +68,8 @@ def read(plugins: Mapping[str, Any]) -> Settings:
         extra_index_urls=tuple(map(str, ours.get("extra_index_urls", ()))),
         private=tuple(map(str, ours.get("private", ()))),
         block=tuple(map(str, ours.get("block", ()))),
-        min_age_days=ours.get("min_age_days", 30),
+        min_age=dt.timedelta(days=ours.get("min_age_days", 30)),
+        hints=ours.get("hints", True),
         names={ProjectName(project): CondaName(name) for project, name in names.items()},
     )
 
@@ -73,6 +82,7 @@ _TYPES: Mapping[str, type] = {
     "private": list,
     "block": list,
     "min_age_days": int,
+    "hints": bool,
     "names": dict,
     "notebook_shell": bool,  # these two are read by the notebook door, in kernels
     "pip_magic": bool,

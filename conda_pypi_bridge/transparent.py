@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from .engines.conda import (
     settled,
 )
 from .engines.conda.engine import CondaEngine
-from .errors import BridgeError, Newcomer, NotFound, Unsatisfiable
+from .errors import BridgeError, Newcomer, NoExtras, NotFound, Unsatisfiable
 from .index import Index
 from .make import make
 from .model import CondaName, Plan, ProjectName, Request, Target
@@ -34,6 +35,7 @@ from .report import Silent
 from .requirementfiles import RequirementFile, read_pip_sections
 from .resolve import Options, Resolver
 from .session import Session, solver_session
+from .settings import is_young
 
 _NO_FILE = RequirementFile()
 
@@ -62,6 +64,10 @@ def solved(path: Path, solving: Solving, asked: Asked, failure: Exception | None
         lacking = [spec for spec in asked.specs if spec.name in asked.ours]
         told = settled(failure, lacking, solving.channels) if failure else as_conda_error(error)
         raise told from error
+    except NoExtras as error:
+        note = f"warning: no index has {error.project}, so its extras are left out"
+        print(note, file=sys.stderr)  # as conda leaves out all extras without us
+        return solving.solver(path, specs=asked.specs).solve_for_transaction(**solving.tries[-1])
     except Unsatisfiable as error:
         told = _channels_alone(path, solving, asked)
         raise (settled(told) if told else as_conda_error(error)) from error
@@ -153,7 +159,7 @@ class _Work:
         rows = sorted((row for row in plan.link if row.origin == "pypi"), key=lambda row: row.name)
         listed = [row for row in rows if row.package is None or row.package.wheel is not None]
         if listed:
-            yield "From PyPI, because no channel has them:\n"
+            yield "From PyPI, for what channels lack:\n"
         for row in listed:
             wheel = row.package.wheel if row.package is not None else None
             uploaded = wheel.upload_time if wheel is not None else None
@@ -178,7 +184,7 @@ def _solved(session: Session, asked: Asked) -> Any:
         target=work.target, engine=work.engine, index=work.index, options=work.options, reporter=Silent()
     )
     closure, plan = resolver.resolve(requests)
-    _refuse_newcomers(plan, work.index, dt.timedelta(days=session.settings.min_age_days))
+    _refuse_newcomers(plan, work.index, session.settings.min_age)
     work.engine.remember_words(asked.specs)
     return work.transaction(restored(reasoned(closure, plan), work.target, work.engine, work.index))
 
@@ -200,8 +206,11 @@ def _python_specs(asked: Asked, *, installed: bool) -> list[str]:
 def _requests(asked: Asked, markers: Mapping[str, str], names: Names) -> Iterator[Request]:
     """The user's specs: those that channels serve as they are, the others read as PEP 508 too."""
     for spec, text in zip(asked.specs, asked.texts, strict=True):
-        (request,) = requests_of([text], markers, names)
-        yield request if spec.name in asked.ours else replace(request, requirement=None, spec=text)
+        if spec.name in asked.ours:
+            yield from requests_of([text], markers, names)
+        else:
+            project = ProjectName(canonicalize_name(spec.name))
+            yield Request(text=text, project=project, spec=text)
 
 
 def _pip_section() -> RequirementFile:
@@ -214,17 +223,10 @@ def _refuse_newcomers(plan: Plan, index: Index, age: dt.timedelta) -> None:
 
     Where conda asks before it goes on, its question is below the upload date; a script is refused.
     """
-    if not (asks_nobody() and age):
+    if not asks_nobody():
         return
     for row in plan.link:
-        if row.package is not None:
-            first = _first_release(row.package.project, index)
-            if first is not None and dt.datetime.now(dt.timezone.utc) - first < age:
-                raise Newcomer(row.package.project, first)
-
-
-def _first_release(project: ProjectName, index: Index) -> dt.datetime | None:
-    """When the first file of a project was uploaded, where the index tells (PEP 700)."""
-    page = index.page(project)
-    times = [wheel.upload_time for wheel in page.wheels if wheel.upload_time] if page is not None else []
-    return min(times, default=None)
+        page = index.page(row.package.project) if row.package is not None else None
+        first = page.first_release if page is not None else None
+        if page is not None and first is not None and is_young(first, age):
+            raise Newcomer(page.project, first)

@@ -45,7 +45,7 @@ def versions(conda: Conda, prefix: Path) -> dict[str, str]:
 def test_install_takes_from_the_index_what_no_channel_has(enabled: Conda, env: Path) -> None:
     result = enabled("install", "-p", env, "-y", "moo")
     assert versions(enabled, env) == {"moo": "2.0", "herd": "1.5"}
-    assert "From PyPI, because no channel has them" in result.stdout
+    assert "From PyPI, for what channels lack" in result.stdout
     assert "moo 2.0: requested, uploaded 2024-01-02" in result.stdout
     run([python_of(env), "-c", "import moo, herd"], enabled.home.environment())
 
@@ -303,13 +303,20 @@ def test_an_error_of_conda_says_that_the_index_has_it(conda: Conda, env: Path, i
     if "error_hints" not in hooks(conda):
         pytest.skip("this conda has no hook for hints")
     named = {"PIP_INDEX_URL": index.url}
-    for command in (("install", "-p", env, "-y"), ("create", "-n", "x", "-y"), ("search",)):
+    for command in (("install", "-p", env, "-y"), ("create", "-n", "x", "-y")):
         result = conda(*command, "moo", check=False, env=named)
         assert result.returncode == 1
         assert "PyPI has moo: conda pypi-install moo" in result.stderr
         assert "PyPI has" not in conda(*command, "nobody-has-this", check=False, env=named).stderr
+    index.add("calf", "1.0", upload_time=dt.datetime.now(dt.timezone.utc))
+    assert "PyPI has" not in conda("install", "-p", env, "-y", "calf", check=False, env=named).stderr
     calls = len(index.calls)
+    conda("search", "moo", check=False, env=named)
     conda("install", "-p", env, "-y", "moo", "--offline", check=False, env=named)
+    conda.home.configure(plugins={"pypi_bridge_private": ["mo*"]})
+    conda("install", "-p", env, "-y", "moo", check=False, env=named)
+    conda.home.configure(plugins={"pypi_bridge_hints": False})
+    conda("install", "-p", env, "-y", "moo", check=False, env=named)
     conda("remove", "-p", env, "-y", "moo", check=False, env=named)
     assert len(index.calls) == calls
 
@@ -377,3 +384,52 @@ def test_without_the_setting_pip_sections_are_pips(enabled: Conda, tmp_path: Pat
     file.write_text(ENVIRONMENT.format(channel=channel.as_uri()).replace("[horned]", ""))
     enabled("env", "create", "-p", tmp_path / "new", "-f", file)
     assert enabled.packages(tmp_path / "new")["moo"]["channel"] == "pypi"
+
+
+def test_the_environments_own_condarc_counts(
+    enabled: Conda, env: Path, index: IndexServer, extra_channel: Path
+) -> None:
+    make_python_package(extra_channel, "acme", "1.0")
+    index_channel(extra_channel)
+    index.add("acme", "99.0")
+    (env / ".condarc").write_text(json.dumps({"channels": [extra_channel.as_uri()]}))
+    enabled("install", "-p", env, "-y", "acme", "moo", env={"CONDA_PREFIX": str(env)})
+    assert versions(enabled, env) == {"acme": "1.0", "moo": "2.0", "herd": "1.5"}
+
+
+def test_an_environment_file_may_name_the_environment(enabled: Conda, tmp_path: Path) -> None:
+    file = tmp_path / "environment.yml"
+    file.write_text("name: named\ndependencies: [python, moo]\n")
+    enabled("env", "create", "-f", file)
+    assert versions(enabled, enabled.home.envs / "named") == {"moo": "2.0", "herd": "1.5"}
+
+
+def test_a_dry_run_of_create_sees_the_index(enabled: Conda) -> None:
+    document = enabled("create", "-n", "x", "--dry-run", "--json", "python", "moo").json()
+    assert {"moo", "herd"} <= {row["name"] for row in document["actions"]["LINK"]}
+
+
+def test_a_package_moves_to_another_channel_beside_one_of_the_index(
+    enabled: Conda, env: Path, tmp_path: Path, channel: Path
+) -> None:
+    for name in ("first", "second"):
+        make_python_package(tmp_path / name, "barn", "1.0")
+        index_channel(tmp_path / name)
+    channels = {name: (tmp_path / name).as_uri() for name in ("first", "second")}
+    enabled.home.configure(custom_channels={name: tmp_path.as_uri() for name in channels})
+    enabled("install", "-p", env, "-y", "first::barn")
+    enabled("install", "-p", env, "-y", "second::barn", "moo")
+    assert enabled.packages(env)["barn"]["channel"] == "second"
+
+
+def test_extras_of_what_no_index_has_are_left_out_aloud(
+    enabled: Conda, env: Path, extra_channel: Path, channel: Path
+) -> None:
+    if "extras=" in enabled("install", "-p", env, "--dry-run", "x[y]", check=False).stderr:
+        pytest.skip("this conda reads extras itself")
+    make_python_package(extra_channel, "barn", "1.0")
+    index_channel(extra_channel)
+    enabled.home.use_channels(extra_channel, channel)
+    result = enabled("install", "-p", env, "-y", "barn[hay]")
+    assert versions(enabled, env) == {"barn": "1.0"}
+    assert "no index has barn, so its extras are left out" in result.stderr

@@ -73,24 +73,38 @@ def exclusive(prefix: Prefix, reporter: Reporter) -> Iterator[None]:
 
 @contextmanager
 def set_aside(prefix: Prefix, dists: Sequence[InstalledDist]) -> Iterator[None]:
-    """Move the files of pip-placed distributions away, for good unless the body fails."""
+    """Move the files of pip-placed distributions away, for good unless the body fails.
+
+    Raises `PrefixError`, and keeps the files, where they could not be moved back.
+    """
     files = [file for dist in dists for file in files_of(prefix, dist)]
     if not files:
         yield
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{CHANNEL}-", dir=prefix.path))
-    moved: list[tuple[Path, Path]] = []
+    places = {file: aside / str(number) for number, file in enumerate(files)}
     try:
-        for number, file in enumerate(files):
-            file.replace(aside / str(number))
-            moved.append((file, aside / str(number)))
+        for file, place in places.items():
+            file.replace(place)
         yield
-    except BaseException:
-        for file, place in moved:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            place.replace(file)
+    except BaseException as error:
+        lost = [file for file, place in places.items() if not _moved_back(file, place)]
+        if lost:
+            hint = f"It is kept in {aside}, as {places[lost[0]].name}: move it back."
+            raise PrefixError(str(lost[0]), "this file could not be put back", hint=hint) from error
+        aside.rmdir()
         raise
-    else:
-        prune_empty(prefix, [file for file, _ in moved])
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    prune_empty(prefix, files)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _moved_back(file: Path, place: Path) -> bool:
+    """Whether a file that was to be set aside is where it belongs."""
+    if not (place.exists() or place.is_symlink()):
+        return True
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        place.replace(file)
+    except OSError:
+        return False
+    return True

@@ -55,26 +55,12 @@ def target_prefix() -> Path:
 #: ``[async,dotenv]``, or ``[extras=[async]]`` in newer condas; their ``[version='>=3']`` has an equals sign.
 _EXTRAS = re.compile(r"^[\w.-]+\s*\[(?:[^\]=]+\]|.*\bextras\s*=)")
 
-#: The user's own backend, while ours stands in its place.
-_plain_solver: list[str] = []
-
-#: The environment files whose ``pip:`` sections belong to the solve.
-_environment_files: list[str] = []
-
-
-def take_place(*, pip_sections: bool = False) -> dict[str, str]:
-    """What to override in conda's context so that the bridge's solver stands in for the user's own."""
-    if pip_sections:
-        _environment_files[:] = [f for f in _files() if f.lower().endswith((".yml", ".yaml"))]
-    if context.solver != CHANNEL:
-        _plain_solver[:] = [context.solver]
-        context.plugin_manager.get_cached_solver_backend.cache_clear()
-    return {"solver": CHANNEL}
-
 
 def environment_files() -> list[str]:
     """The environment files whose ``pip:`` sections are to be installed as conda packages."""
-    return _environment_files
+    if not context.plugins.pypi_bridge_pip_sections or context._argparse_args.get("remote_definition"):
+        return []
+    return [file for file in _files() if file.lower().endswith((".yml", ".yaml"))]
 
 
 def texts_with_extras() -> dict[str, str]:
@@ -90,9 +76,9 @@ def _files() -> list[str]:
 
 
 def plain_backend() -> Any:
-    """The user's own backend; conda's default where theirs is ours for good."""
-    names = [*_plain_solver, *([] if context.solver == CHANNEL else [context.solver])]
-    return context.plugin_manager.get_solver_backend(names[0] if names else DEFAULT_SOLVER)
+    """The user's own backend; conda's default where theirs is ours by name."""
+    name = context.solver if context.solver != CHANNEL else DEFAULT_SOLVER
+    return context.plugin_manager.get_solver_backend(name)
 
 
 def as_conda_error(error: BridgeError) -> CondaError:

@@ -301,12 +301,16 @@ class CondaEngine:
 
 
 def _without_swaps(setup: Any) -> Any:
-    """The setup without packages that would give way to themselves: installed, and in the overlay too."""
-    linked, unlinked = set(map(_dist, setup.link_precs)), set(map(_dist, setup.unlink_precs))
+    """The setup without packages of ours that would give way to themselves: in the prefix and the overlay."""
+    linked, unlinked = _bridged(setup.link_precs), _bridged(setup.unlink_precs)
     return setup._replace(
-        link_precs=tuple(record for record in setup.link_precs if _dist(record) not in unlinked),
-        unlink_precs=tuple(record for record in setup.unlink_precs if _dist(record) not in linked),
+        link_precs=tuple(r for r in setup.link_precs if _dist(r) not in linked & unlinked),
+        unlink_precs=tuple(r for r in setup.unlink_precs if _dist(r) not in linked & unlinked),
     )
+
+
+def _bridged(records: Iterable[Any]) -> set[str]:
+    return {_dist(record) for record in records if record.channel.canonical_name == CHANNEL}
 
 
 def _dist(record: Any) -> str:
