@@ -44,7 +44,7 @@ def entry() -> None:
 def conda_main(args: argparse.Namespace) -> int:
     """conda's subcommands: conda's own engine. Returns the exit status."""
     from .engines.conda import context_flags
-    from .prefix import redact
+    from .redaction import redact
     from .session import within_conda
 
     for name, value in context_flags().items():

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from .redaction import redact
+
 _log = logging.getLogger(__name__)
 
-_USERINFO = re.compile(r"(?<=://)[^/\s@'\"<>]*@")
+#: Also of a path without a host, as libraries log it.
 _QUERY = re.compile(r"(?<=[\w/])\?[^\s'\"<>]+")
-_HEADER = re.compile(r"(?i)((?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?(?:basic|bearer|digest)\s+)\S+")
 _STARS = "****"
 
 
@@ -54,7 +55,7 @@ def origin(url: str) -> tuple[str, str, int | None]:
 
 
 class Redactor:
-    """Takes everything that may be secret out of a text: known passwords, user information, queries.
+    """Takes everything that may be secret out of a text: known passwords, what `redact` finds, queries.
 
     Also a filter for `logging`, for the loggers of libraries that log URLs.
     """
@@ -75,8 +76,7 @@ class Redactor:
         """`text` without secrets."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, _STARS)
-        text = _USERINFO.sub(f"{_STARS}@", text)
-        return _HEADER.sub(rf"\1{_STARS}", _QUERY.sub(f"?{_STARS}", text))
+        return _QUERY.sub(f"?{_STARS}", redact(text))
 
     def finds(self, content: bytes) -> bool:
         """Whether a known secret stands in `content`."""

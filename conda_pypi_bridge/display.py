@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from .bridge import Built, Outcome
 from .credentials import public_url
 from .model import Plan, Row
-from .prefix import redact
+from .redaction import redact
 
 
 class Terminal:

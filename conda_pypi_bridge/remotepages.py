@@ -25,7 +25,7 @@ _TRIES = 3
 _LONGEST_FRESH = 600
 
 _ABSENT = (404, 410)
-_USERINFO = re.compile(rb"(?<=://)[^/\s@'\"<>]*@")
+_USERINFO = re.compile(rb"(?<=://)[^/\s'\"<>]*@")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from .errors import SpecError
+from .redaction import redact
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -149,7 +150,7 @@ class _Reader:
             return
         _refuse_other_formats(place)
         if place in self._open:
-            raise SpecError(_shown(place), "the file names itself, by way of the files it names")
+            raise SpecError(redact(place), "the file names itself, by way of the files it names")
         self._open.append(place)
         for number, text in _lines(_decode(place, self._content(place))):
             line = _Line(place, number, constraints)
@@ -169,13 +170,13 @@ class _Reader:
     def _content(self, place: str) -> bytes:
         if _is_remote(place):
             if self._fetch is None:
-                raise SpecError(_shown(place), "files of requirements are not read from the network here")
+                raise SpecError(redact(place), "files of requirements are not read from the network here")
             return self._fetch(place)
         path = Path(url2pathname(urlsplit(place).path)) if place.startswith("file:") else Path(place)
         try:
             return path.expanduser().read_bytes()
         except OSError as error:
-            raise SpecError(place, f"the file cannot be read: {error.strerror or error}") from error
+            raise SpecError(redact(place), f"the file cannot be read: {error.strerror or error}") from error
 
     def _expanded(self, line: _Line, text: str) -> str:
         def value(match: re.Match[str]) -> str:
@@ -228,7 +229,7 @@ class _Line:
     within: str = ""
 
     def error(self, reason: str, *, hint: str = "") -> SpecError:
-        return SpecError(f"{_shown(self.place)}, {self.within}line {self.number}", reason, hint=hint)
+        return SpecError(f"{redact(self.place)}, {self.within}line {self.number}", reason, hint=hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,12 +296,12 @@ def _decode(place: str, content: bytes) -> str:
     try:
         return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SpecError(_shown(place), "the file is not UTF-8 text") from error
+        raise SpecError(redact(place), "the file is not UTF-8 text") from error
 
 
 def _pyproject(place: str, content: bytes, group: str | None) -> tuple[str, ...]:
     """The project's dependencies (PEP 621), or those of a dependency group (PEP 735)."""
-    shown = _shown(place)
+    shown = redact(place)
     try:
         document = tomllib.loads(_decode(place, content))
     except tomllib.TOMLDecodeError as error:
@@ -336,7 +337,7 @@ def _is_environment(place: str) -> bool:
 
 def _environment(place: str, content: bytes) -> _Environment:
     """conda's environment file. Its name and prefix are left to the command line."""
-    shown = _shown(place)
+    shown = redact(place)
     try:
         document = YAML(typ="safe").load(_decode(place, content))
     except YAMLError as error:
@@ -362,7 +363,7 @@ def _refuse_other_formats(place: str) -> None:
     name = urlsplit(place).path if "://" in place else place
     if name.lower().endswith((".toml", ".lock")):
         raise SpecError(
-            _shown(place), "of TOML files only pyproject.toml is read; lock files are not supported yet"
+            redact(place), "of TOML files only pyproject.toml is read; lock files are not supported yet"
         )
 
 
@@ -383,8 +384,3 @@ def _beside(line: _Line, value: str) -> str:
 
 def _is_remote(place: str) -> bool:
     return place.lower().startswith(("http://", "https://"))
-
-
-def _shown(place: str) -> str:
-    """A place without what may be secret in a URL: user information and query."""
-    return re.sub(r"(?<=://)[^/@\s]*@|\?.*$", "", place) if "://" in place else place

@@ -379,12 +379,12 @@ def test_a_servers_words_cannot_move_the_cursor(server: IndexServer) -> None:
 @pytest.mark.parametrize(
     ("text", "clean"),
     [
-        ("https://me:pass@host/simple/", "https://****@host/simple/"),
-        ("https://token@host/simple/", "https://****@host/simple/"),
+        ("https://me:pass@host/simple/", "https://host/simple/"),
+        ("https://token@host/simple/", "https://host/simple/"),
         ("GET /files/x.whl?sig=abc&e=1 HTTP/1.1", "GET /files/x.whl?**** HTTP/1.1"),
         ("the word is hunter2!", "the word is ****"),
         ("the word is hunter2%21", "the word is ****"),
-        ("Authorization: Basic bWU6cGFzcw==", "Authorization: Basic ****"),
+        ("Authorization: Basic bWU6cGFzcw==", "Authorization: Basic ***"),
         ("Is it there?", "Is it there?"),
         ("mail me@host.example", "mail me@host.example"),
     ],

@@ -163,3 +163,18 @@ def test_a_page_that_repeats_the_secret_is_not_kept(server: IndexServer, tmp_pat
     assert page is not None
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert CANARY.encode() not in kept
+
+
+def test_foreign_credentials_in_links_are_not_kept(server: IndexServer, tmp_path: Path) -> None:
+    """Of a link, all up to the last ``@`` of its authority; one in its path is no credential."""
+
+    def link(call: Call, answer: Answer) -> Answer:
+        assert isinstance(answer.body, bytes)
+        moved = answer.body.replace(b"../../files", b"http://me:c4n@ry@host.example/at@path")
+        return Answer(answer.status, answer.headers, moved)
+
+    server.on("/demo/", link)
+    assert Index(config.IndexConfig(indexes=(server.url,), keyring=False), tmp_path).page(DEMO) is not None
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"ry@" not in kept
+    assert b"http://host.example/at@path/" in kept

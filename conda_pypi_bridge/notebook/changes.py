@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..redaction import redact
+
 #: The channel name of what comes from the package index (`conda_pypi_bridge.model.CHANNEL`).
 CHANNEL = "pypi-bridge"
 
@@ -156,12 +158,12 @@ def _required(record: Mapping[str, Any]) -> Iterator[str]:
 
 def source_of(record: Mapping[str, Any]) -> str:
     """``PyPI`` or ``channel NAME``, from a record of ``conda-meta``; "" where it does not tell."""
-    channel = str(record.get("channel") or "")
+    channel = redact(str(record.get("channel") or ""))
     if channel.rstrip("/").rsplit("/", 1)[-1] == CHANNEL:
         return "PyPI"
     name = channel.rstrip("/").removesuffix(f"/{record.get('subdir')}")
     if "://" in name:
-        path = re.sub(r"^/t/[^/]+", "", urlsplit(name).path).strip("/")
+        path = urlsplit(name).path.strip("/")
         name = path if urlsplit(name).scheme != "file" else path.rsplit("/", 1)[-1]
     return f"channel {name}" if name else ""
 

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
+from ..redaction import redact
+
 #: How often the command is looked at, in seconds, and how much of its output, in bytes.
 _STEP = 0.1
 _TAIL = 1 << 16
@@ -142,9 +144,7 @@ def readable(text: str) -> str:
     text = re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]", "", text).replace("\r\n", "\n")
     lines = [_typed_over(line) for line in text.split("\n")]
     text = "\n".join(line.rsplit("\r", 1)[-1].rstrip() for line in lines)
-    text = "".join(char for char in text if char.isprintable() or char in "\n\t")
-    text = re.sub(r"(?<=://)[^/@\s]*@", "", text)
-    return re.sub(r"(://\S*?)/t/[^/\s]+", r"\1", text)
+    return redact("".join(char for char in text if char.isprintable() or char in "\n\t"))
 
 
 def _typed_over(line: str) -> str:

@@ -88,7 +88,8 @@ class Kernel:
     def carry_out(self, command: Command, screen: Screen) -> Outcome:
         """Run a command to its end. Raises `Refused`, `CondaCommandError` and `CondaInterrupted`."""
         refuse_self_harm(command, self.prefix)
-        words = " ".join([command.title, *command.specs[:4], *(["..."] if command.specs[4:] else [])])
+        shown = [command.title, *command.specs[:4], *(["..."] if command.specs[4:] else [])]
+        words = child.readable(" ".join(shown))
         screen.line(words, "", 0)
         with child.interrupts_kept() as interrupts:
             outcome = self._run(command, words, screen, interrupts)

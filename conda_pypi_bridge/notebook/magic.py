@@ -22,6 +22,7 @@ from IPython.core.magic import (
 from IPython.utils.text import DollarFormatter
 
 from ..errors import BridgeError
+from ..redaction import redact
 from .command import Command, Refused, cell_specs, from_pip, read, words
 from .modules import path_files, refresh, site_folders
 from .options import switch
@@ -186,4 +187,4 @@ def _bypassed(line: str) -> str:
         specs = ""
     through = f"%conda install {specs}" if specs else "%conda install"
     said = "%pip goes past conda, which will neither know nor keep what it installs here."
-    return f"{said} Through conda: {through}\n"
+    return f"{said} Through conda: {redact(through)}\n"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, Protocol
 
+from ..redaction import redact
 from .changes import Change
 
 #: Seconds between two updates that differ by the time alone.
@@ -32,10 +33,10 @@ class CondaCommandError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "", log: str = "", *, headline: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(redact(message))
+        self.hint = redact(hint)
         self.log = log
-        self.headline = headline or message
+        self.headline = redact(headline or message)
 
     def _render_traceback_(self) -> list[str]:
         """IPython's way to ask an exception how it is to be shown."""

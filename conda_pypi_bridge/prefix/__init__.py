@@ -8,7 +8,7 @@ from .dists import files_of, prune_empty
 from .environment import Prefix, dist_mapping, read_prefix
 from .guard import exclusive, held, lock_file, set_aside
 from .health import DistState, Expected, Health, PackageState, is_altered, read_health
-from .history import append_history, redact, requested_specs
+from .history import append_history, requested_specs
 from .interpreter import PythonInPrefix, native_markers
 from .layout import placed_files, refuse_clobbering
 from .locate import is_writable, locate, refuse_system_python
@@ -34,7 +34,6 @@ __all__ = [
     "prune_empty",
     "read_health",
     "read_prefix",
-    "redact",
     "refuse_clobbering",
     "refuse_system_python",
     "requested_specs",

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..model import CHANNEL, CHANNEL_URL, Row
+from ..redaction import redact
 
 _SPECS = re.compile(r"#\s*(?P<action>\w+)\s+specs:\s*(?P<specs>.+)")
 _NAME = re.compile(r"(?:\S*::)?\s*(?P<name>[A-Za-z0-9_][\w.-]*)")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
-_TOKEN = re.compile(r"(://\S*?)/t/[^/\s]+")
 
 
 def requested_specs(text: str) -> dict[str, str]:
@@ -76,11 +75,6 @@ def append_history(
     file.parent.mkdir(exist_ok=True)
     with file.open("a", encoding="utf-8") as stream:
         stream.write("".join(f"{line}\n" for line in lines))
-
-
-def redact(text: str) -> str:
-    """The text without the credentials of its URLs: ``user:secret@`` and conda's ``/t/TOKEN``."""
-    return _TOKEN.sub(r"\1", _CREDENTIALS.sub("", text))
 
 
 def _dist(row: Row, names: Mapping[str, str]) -> str:
