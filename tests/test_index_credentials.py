@@ -174,7 +174,8 @@ def test_foreign_credentials_in_links_are_not_kept(server: IndexServer, tmp_path
         return Answer(answer.status, answer.headers, moved)
 
     server.on("/demo/", link)
-    assert Index(config.IndexConfig(indexes=(server.url,), keyring=False), tmp_path).page(DEMO) is not None
+    found = config.IndexConfig(indexes=(server.url_with_credentials,), keyring=False)
+    assert Index(found, tmp_path).page(DEMO) is not None
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"ry@" not in kept
     assert b"http://host.example/at@path/" in kept
