@@ -26,7 +26,7 @@ from .model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, Proje
 from .names import Names
 from .rebuild import restored
 from .report import Reporter
-from .resolve import Options, Resolver
+from .resolve import ENVIRONMENT, Options, Resolver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +206,9 @@ def _why(row: Row, closure: Closure, chosen: Mapping[ProjectName, str]) -> str:
     )
     users = [edge.required_by for edge in closure.edges.get(project, ())] if project else []
     needed = [user for user in users if not user or _is_chosen(user, chosen)]
-    return "requested" if "" in needed else f"required by {needed[0]}" if needed else ""
+    if "" in needed:
+        return "requested"
+    return f"required by {needed[0]}" if needed else "so that all fit" if ENVIRONMENT in users else ""
 
 
 def _notes(closure: Closure, plan: Plan) -> Iterator[str]:

@@ -26,6 +26,9 @@ from .versions import conda_spec
 #: Threads that wait for the network at once: an index answers each in tens of milliseconds.
 FETCHERS = 16
 
+#: Who requires what is installed, and may have to change.
+ENVIRONMENT = "this environment"
+
 #: How many requests are tried without their version, to find one that would work.
 _SUGGESTIONS = 3
 
@@ -97,10 +100,11 @@ class Resolver:
             follow=self.options.deps,
         )
         closure.require(Edge.of(r.requirement) for r in requests if r.requirement is not None)
-        upgraded = [
+        named = {request.project for request in requests}
+        upgraded = {
             p for p in self.engine.projects if self.engine.names.conda_name(p) in self.options.upgrade
-        ]
-        closure.require(Edge(project, SpecifierSet(), required_by="this environment") for project in upgraded)
+        }
+        closure.require(Edge(p, SpecifierSet(), required_by=ENVIRONMENT) for p in sorted(upgraded - named))
         return closure
 
     def _installed(self) -> Mapping[CondaName, str]:
@@ -115,7 +119,8 @@ class Resolver:
         solved: set[str] | None = None
         for depth in depths:
             if failure is not None and not self.options.bare:
-                closure.require(Edge(project, SpecifierSet()) for project in self.engine.projects)
+                installed = self.engine.projects
+                closure.require(Edge(p, SpecifierSet(), required_by=ENVIRONMENT) for p in installed)
             if failure is not None:
                 closure.widen(depth)
             self.reporter.phase("Reading the package index")
@@ -244,7 +249,8 @@ class Resolver:
 def _refuse_hopeless(closure: Closure) -> None:
     """What the user asked for and nobody has is told at once; a requirement may have alternatives."""
     for project, problem in closure.problems.items():
-        if closure.asked(project) and project not in closure.overlaid:
+        required = getattr(problem, "required_by", "")
+        if closure.asked(project) and project not in closure.overlaid and not required:
             raise problem
 
 

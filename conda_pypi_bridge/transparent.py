@@ -61,9 +61,12 @@ def solved(path: Path, solving: Solving, asked: Asked, failure: Exception | None
     try:
         return _solved(solver_session(Prefix(path), solving), asked)
     except NotFound as error:
-        lacking = [spec for spec in asked.specs if spec.name in asked.ours]
-        told = settled(failure, lacking, solving.channels) if failure else as_conda_error(error)
-        raise told from error
+        if failure is None:
+            raise as_conda_error(error) from error
+        lacking = [spec for spec in asked.specs if canonicalize_name(spec.name) == error.project]
+        if not is_quiet():
+            print(f"note: no package index has {error.project} either", file=sys.stderr)
+        raise settled(failure, lacking, solving.channels) from error
     except NoExtras as error:
         note = f"warning: no index has {error.project}, so its extras are left out"
         print(note, file=sys.stderr)  # as conda leaves out all extras without us

@@ -85,13 +85,12 @@ def _build(args: argparse.Namespace, opened: Open) -> Told:
 def _switch(args: argparse.Namespace, opened: Open) -> Told:
     from .condarcfile import set_plugin_setting
 
-    session = opened(args)
+    folder = Path.home()
     if flag(args, "system"):
-        path = session.root / ".condarc"
+        folder = opened(args).root
     elif flag(args, "env"):
-        path = session.prefix.path / ".condarc"
-    else:
-        path = Path.home() / ".condarc"
+        folder = opened(args).prefix.path
+    path = folder / ".condarc"
     on = args.verb == "enable"
     changed = set_plugin_setting(path, "pypi_bridge_enabled", True if on else None)
     verb = f"{args.verb}d" if changed else f"already {args.verb}d"
@@ -102,7 +101,14 @@ def _switch(args: argparse.Namespace, opened: Open) -> Told:
 
 
 def _status(args: argparse.Namespace, opened: Open) -> Told:
-    on = opened(args).settings.enabled
+    from .session import within_conda
+
+    if opened is within_conda:
+        from .engines.conda import is_enabled
+
+        on = is_enabled()
+    else:
+        on = opened(args).settings.enabled
     return Told(
         document={"success": True, "enabled": on},
         text=lambda seconds: f"Fallback to the package index is {'enabled' if on else 'disabled'}.",

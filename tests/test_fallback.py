@@ -122,7 +122,26 @@ def test_a_name_that_nobody_has_is_condas_own_error(enabled: Conda, env: Path) -
     result = enabled("install", "-p", env, "-y", "nobody-has-this", check=False)
     assert result.returncode == 1
     assert "PackagesNotFound" in result.stderr
+    assert "no package index has nobody-has-this either" in result.stderr
+
+
+def test_one_name_that_nobody_has_blames_no_other(enabled: Conda, env: Path) -> None:
+    result = enabled("install", "-p", env, "-y", "nobody-has-this", "moo", check=False)
+    assert result.returncode == 1
     assert "nobody-has-this" in result.stderr
+    assert "moo" not in result.stderr.partition("Current channels")[0]
+
+
+def test_what_changes_so_that_all_fit_was_not_requested(
+    enabled: Conda, env: Path, index: IndexServer
+) -> None:
+    index.add("calf", "1.0", requires=["herd<2"])
+    index.add("herd", "2.0")
+    enabled("install", "-p", env, "-y", "moo", "herd")
+    assert versions(enabled, env)["herd"] == "2.0"
+    told = enabled("install", "-p", env, "-y", "calf").stdout
+    assert "herd 1.5: required by calf 1.0" in told
+    assert versions(enabled, env) == {"moo": "2.0", "herd": "1.5", "calf": "1.0"}
 
 
 def test_without_the_setting_the_index_is_not_asked(conda: Conda, env: Path, index: IndexServer) -> None:
@@ -167,6 +186,8 @@ def test_enable_and_disable_change_the_users_condarc_and_nothing_else_in_it(
     conda("pypi-bridge", "disable", *prefix)
     assert condarc.read_text() == text
     assert conda("pypi-bridge", "status", *prefix, "--json").json() == {"success": True, "enabled": False}
+    by_variable = conda("pypi-bridge", "status", *prefix, env={"CONDA_PLUGINS_PYPI_BRIDGE_ENABLED": "true"})
+    assert "is enabled" in by_variable.stdout
 
 
 def test_without_the_plugin_an_enabled_condarc_leaves_conda_working(enabled: Conda, env: Path) -> None:

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from conda_pypi_bridge.errors import PrefixError
-from conda_pypi_bridge.model import InstalledDist, ProjectName, Row
+from conda_pypi_bridge.model import InstalledDist, Row
 from conda_pypi_bridge.prefix import (
     append_history,
     dist_mapping,
@@ -603,29 +603,32 @@ def test_a_missing_prefix_is_refused(tmp_path: Path) -> None:
         read_prefix(tmp_path / "nowhere")
 
 
-def test_files_that_cannot_be_put_back_are_kept_and_named(tmp_path: Path) -> None:
-    files = [tmp_path / name for name in ("a.py", "b.py", "c.py")]
-    for file in files:
-        file.write_text(file.name)
-    dist = InstalledDist(
-        project=ProjectName("moo"), version=Version("1"), files=tuple(file.name for file in files)
-    )
+def test_files_that_cannot_be_put_back_are_kept_and_named(venv: Path, wheel: Path) -> None:
+    pip_install(venv, wheel)
+    before = tree(venv)
+    prefix, placed = read_prefix(venv), dist(venv, "foo-bar")
+    stuck = next(file for file in files_of(prefix, placed) if file.suffix == ".py")
     with (
-        pytest.raises(PrefixError, match=r"b\.py: this file could not be put back") as caught,
-        set_aside(read_prefix(tmp_path), [dist]),
+        pytest.raises(PrefixError, match="this file could not be put back") as caught,
+        set_aside(prefix, [placed]),
     ):
-        assert not any(file.exists() for file in files)
-        (files[1] / "in the way").mkdir(parents=True)
+        assert not stuck.exists()
+        (stuck / "in the way").mkdir(parents=True)
         raise KeyboardInterrupt
-    assert [file.read_text() for file in (files[0], files[2])] == ["a.py", "c.py"]
-    (kept,) = tmp_path.glob(".pypi-bridge-*/*")
-    assert kept.read_text() == "b.py"
+    assert caught.value.prefix == str(stuck)
+    (kept,) = (path for path in venv.glob(".pypi-bridge-*/*"))
     assert str(kept.parent) in caught.value.hint and kept.name in caught.value.hint
+    (stuck / "in the way").rmdir()
+    stuck.rmdir()
+    kept.replace(stuck)
+    kept.parent.rmdir()
+    assert tree(venv) == before
 
 
-def test_files_that_were_set_aside_come_back_where_something_fails(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("mine")
-    dist = InstalledDist(project=ProjectName("moo"), version=Version("1"), files=("a.py",))
-    with pytest.raises(KeyboardInterrupt), set_aside(read_prefix(tmp_path), [dist]):
+def test_files_that_were_set_aside_come_back_where_something_fails(venv: Path, wheel: Path) -> None:
+    pip_install(venv, wheel)
+    before = tree(venv)
+    with pytest.raises(KeyboardInterrupt), set_aside(read_prefix(venv), [dist(venv, "foo-bar")]):
+        assert not before <= tree(venv)
         raise KeyboardInterrupt
-    assert [path.name for path in tmp_path.iterdir()] == ["a.py"]
+    assert tree(venv) == before

@@ -161,6 +161,11 @@ def asks_nobody() -> bool:
     return bool(context.always_yes or context.json)
 
 
+def is_enabled() -> bool:
+    """Whether plain conda commands draw from the package index."""
+    return bool(context.plugins.pypi_bridge_enabled)
+
+
 def is_quiet() -> bool:
     """Whether conda was told to print no progress, or JSON alone."""
     return bool(context.quiet or context.json)
