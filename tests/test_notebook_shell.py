@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 import venv as stdlib_venv
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 from jupyter_client.kernelspec import KernelSpec
 
-from conda_pypi_bridge.notebook import kernelspec, shell
+from conda_pypi_bridge.notebook import _activate, kernelspec, shell
 from conda_pypi_bridge.notebook.condas import CondaProgram, Search, find_conda
 from conda_pypi_bridge.notebook.kernelspec import amended, data_folders, installed, user_data_folder
 from conda_pypi_bridge.notebook.options import switch
@@ -128,6 +130,33 @@ def test_where_no_conda_is_every_place_that_was_tried_is_told(tmp_path: Path) ->
         f"there is no conda in {prefix}",
         "no folder of PATH has a conda",
     )
+
+
+@pytest.mark.parametrize("windows", [False, True])
+@pytest.mark.parametrize("entry", ["", ".", "tools", "~"])
+def test_a_conda_that_lies_beside_a_notebook_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entry: str, windows: bool
+) -> None:
+    """Relative and empty entries of PATH, and a relative CONDA_EXE, lead into the working folder."""
+    name = "conda.exe" if windows else "conda"
+    for folder in (tmp_path / "book", tmp_path / "book" / "tools", tmp_path / "good"):
+        folder.mkdir()
+        (folder / name).write_text("#!/bin/sh\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.chdir(tmp_path / "book")
+    environ = {"CONDA_EXE": name, "PATH": os.pathsep.join([entry, "/usr/bin", entry])}
+    search = find_conda(tmp_path, environ, windows=windows)
+    assert search.found is None
+    assert f"CONDA_EXE names {name}, which is no absolute path" in search.tried
+    environ["PATH"] += f"{os.pathsep}{tmp_path}/good"
+    assert found(find_conda(tmp_path, environ, windows=windows)).argv == (f"{tmp_path}/good/{name}",)
+
+
+def test_on_windows_pathext_tells_what_a_program_is(tmp_path: Path) -> None:
+    (tmp_path / "conda.bat").touch(mode=0o755)
+    environ = {"PATH": str(tmp_path), "PATHEXT": ".COM;.EXE;.BAT"}
+    assert found(find_conda(tmp_path / "env", environ, windows=True)).argv == (f"{tmp_path}/conda.bat",)
+    assert find_conda(tmp_path / "env", {**environ, "PATHEXT": ".EXE"}, windows=True).found is None
 
 
 def test_an_installation_without_the_bridge_is_told_apart(tmp_path: Path) -> None:
@@ -330,10 +359,8 @@ def test_in_a_kernel_started_from_a_foreign_shell_programs_are_the_kernels(
         assert book.run("!which python pip").stream.splitlines() == [f"{env}/bin/python", f"{env}/bin/pip"]
         assert f"packages in environment at {env}:" in book.run("!conda list").stream
         assert book.run("%%bash\necho $CONDA_PREFIX $CONDA_DEFAULT_ENV").stream == f"{env} test\n"
-        subprocess = (
-            "import subprocess; print(subprocess.check_output(['which', 'python'], text=True).strip())"
-        )
-        assert book.run(subprocess).stream == f"{env}/bin/python\n"
+        code = "import subprocess; print(subprocess.check_output(['which', 'python'], text=True).strip())"
+        assert book.run(code).stream == f"{env}/bin/python\n"
         assert f"packages in environment at {env}:" in book.run("%conda list").text
 
 
@@ -403,6 +430,16 @@ def test_a_kernelspec_is_written_that_activates(
     assert "Already right" in kernelspec_verb().stdout
     assert f"Undid {folder}/kernel.json" in kernelspec_verb("--remove").stdout
     assert not folder.exists()
+
+
+def test_a_shell_that_lies_beside_a_notebook_does_not_activate(tmp_path: Path) -> None:
+    (tmp_path / "bash").write_text("#!/bin/sh\necho planted\n")
+    (tmp_path / "bash").chmod(0o755)
+    code = "import os; print('kernel', os.environ['CONDA_PREFIX'])"
+    environ = {"CONDA_PREFIX": str(tmp_path), "PATH": f":.:{SYSTEM}"}
+    command = [sys.executable, "-I", "-S", _activate.__file__, "-c", code]
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == f"kernel {tmp_path}\n"
 
 
 def later(book: Notebook) -> Callable[[], None]:

@@ -29,7 +29,9 @@ def main() -> None:
         lines.append(f". {shlex.quote(str(script))}")
     # What scripts print belongs into the log. One that exits must not end the kernel.
     code = "\n".join(["trap 'exec \"$@\"' EXIT", "{ :", *lines, "} >&2", "trap - EXIT", 'exec "$@"'])
-    shell = shutil.which("bash") or "/bin/sh"
+    # An entry that is not absolute would mean the notebook's folder, which may hold a "bash" of anybody's.
+    folders = filter(os.path.isabs, os.get_exec_path())
+    shell = shutil.which("bash", path=os.pathsep.join(folders)) or "/bin/sh"
     os.execv(shell, [shell, "-c", code, "conda-pypi-bridge", *command])
 
 

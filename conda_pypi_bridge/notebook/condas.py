@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -103,8 +102,8 @@ def _candidates(
         program = _near(path, windows)
         why_not = f"conda-meta/history names {path}, which is not there"
         yield "its history", (str(program),) if program else (), why_not
-    on_path = shutil.which("conda", path=environ.get("PATH", ""))
-    yield "PATH", (on_path,) if on_path else (), "no folder of PATH has a conda"
+    on_path = _on_path(environ, windows)
+    yield "PATH", (str(on_path),) if on_path else (), "no folder of PATH has a conda"
 
 
 def _announced(environ: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
@@ -112,10 +111,23 @@ def _announced(environ: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
     named = environ.get("CONDA_EXE", "")
     if not named:
         return (), "CONDA_EXE is not set"
+    if not Path(named).is_absolute():
+        return (), f"CONDA_EXE names {named}, which is no absolute path"
     if not is_program(Path(named)):
         return (), f"CONDA_EXE names {named}, which is not there"
     module = (environ.get("_CE_M", ""), environ.get("_CE_CONDA", ""))
     return (named, *(module if all(module) else ())), ""
+
+
+def _on_path(environ: Mapping[str, str], windows: bool) -> Path | None:
+    """The first conda on PATH, relative folders aside: a notebook's folder may hold one of anybody's.
+
+    `shutil.which` would look there, for an empty entry, and on Windows before any other.
+    """
+    endings = environ.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").lower().split(";") if windows else [""]
+    folders = [Path(entry) for entry in environ.get("PATH", "").split(os.pathsep)]
+    files = (folder / f"conda{end}" for folder in folders if folder.is_absolute() for end in endings)
+    return next(filter(is_program, files), None)
 
 
 def _places(prefix: Path) -> Iterator[Path]:
