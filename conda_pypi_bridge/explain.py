@@ -8,9 +8,12 @@ are left to the solver's own words.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from .closure import Closure, Edge
@@ -28,14 +31,21 @@ class Conflict:
     projects: tuple[ProjectName, ...]
 
 
-def conflict(closure: Closure) -> Conflict | None:
-    """Why a request of the user is hopeless, None where no chain of single reasons shows it."""
-    return _Explainer(closure).conflict()
+def conflict(closure: Closure, held: Iterable[tuple[str, Requirement]] = ()) -> Conflict | None:
+    """Why a request of the user is hopeless, None where no chain of single reasons shows it.
+
+    `held` are requirements that must go on to hold, each with who has it.
+    """
+    return _Explainer(closure, held).conflict()
 
 
 class _Explainer:
-    def __init__(self, closure: Closure) -> None:
+    def __init__(self, closure: Closure, held: Iterable[tuple[str, Requirement]]) -> None:
         self._closure = closure
+        self._held: dict[ProjectName, list[tuple[str, Requirement]]] = {}
+        for who, requirement in held:
+            project = ProjectName(canonicalize_name(requirement.name))
+            self._held.setdefault(project, []).append((who, requirement))
         self._dead: dict[_Candidate, Edge] = {}
         self._meeting: dict[tuple[ProjectName, SpecifierSet], list[Version]] = {}
 
@@ -73,6 +83,8 @@ class _Explainer:
         key = (edge.project, edge.specifier)
         if key not in self._meeting:
             versions = self._closure.versions(edge) or ()
+            for _, requirement in self._held.get(edge.project, ()):
+                versions = list(requirement.specifier.filter(versions, prereleases=True))
             wheels = ((version, self._closure.wheel(edge.project, version)) for version in versions)
             self._meeting[key] = [version for version, wheel in wheels if wheel is not None]
         return self._meeting[key]
@@ -92,6 +104,10 @@ class _Explainer:
 
     def _end(self, edge: Edge) -> str:
         """Why nothing meets the last requirement of a chain."""
+        if self._closure.versions(edge):  # something would, if it were not for what must hold
+            who, requirement = self._held[edge.project][0]
+            start = "" if edge.required_by else f"{edge} was requested, "
+            return f"{start}but {who} requires {requirement}"
         asked = [other for other in self._closure.edges.get(edge.project, ()) if not other.required_by]
         if asked and edge.required_by:
             return f"but {asked[0]} was requested"

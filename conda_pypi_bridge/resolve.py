@@ -85,10 +85,16 @@ class Resolver:
         try:
             return closure, self._solve(closure, requests, DEPTHS)
         except Unsatisfiable as error:
-            found = conflict(closure)
+            found = conflict(closure) or conflict(closure, self._held(closure))
             if found is None:
                 raise
             raise Unsatisfiable(found.sentence, hint=self._suggestion(requests, found.projects)) from error
+
+    def _held(self, closure: Closure) -> Iterator[tuple[str, Requirement]]:
+        """Requirements of what pip placed and nobody asked to change."""
+        for dist, requirement in self.engine.held_by_pip:
+            if not closure.asked(dist.project):
+                yield f"{dist.project} {dist.version}, which pip placed here,", requirement
 
     def _closure(self, requests: Sequence[Request]) -> Closure:
         closure = Closure(

@@ -130,11 +130,15 @@ def test_what_pip_placed_is_not_the_bridges_to_remove(
 
 
 def test_a_requirement_of_what_pip_placed_is_respected(
-    install: Bridge, pip_install: Callable[..., None], venv: Path
+    install: Bridge, pip_install: Callable[..., None], venv: Path, index: IndexServer
 ) -> None:
     pip_install("shepherd", "1.0", requires=["herd<3"])
     pip_install("herd", "2.0")
-    assert "herd" in install("herd==3.0", check=False).stderr
+    told = "shepherd 1.0, which pip placed here, requires herd<3"
+    assert f"herd==3.0 was requested, but {told}" in install("herd==3.0", check=False).stderr
+    index.add("flock", "1.0", requires=["herd>=3"])
+    chain = f"flock 1.0 requires herd>=3; but {told}"
+    assert chain in install("flock", check=False).stderr
     assert versions(venv)["herd"] == "2.0"
 
 

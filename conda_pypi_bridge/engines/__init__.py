@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # plain conda commands import this package, and need none of it
+    from packaging.requirements import Requirement
+
     from ..model import CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Target
     from ..names import Names
     from ..report import Reporter
@@ -58,6 +60,11 @@ class Engine(Protocol):
     @property
     def projects(self) -> Sequence[ProjectName]:
         """Projects of the installed packages that came from an index through the bridge."""
+        ...
+
+    @property
+    def held_by_pip(self) -> Iterable[tuple[InstalledDist, Requirement]]:
+        """What pip placed, with each of its requirements that holds now."""
         ...
 
     @property

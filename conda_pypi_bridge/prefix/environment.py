@@ -89,6 +89,13 @@ class Prefix:
         return [requirement for requirement in dist.requires if holds(requirement)]
 
     @property
+    def held_by_pip(self) -> Iterator[tuple[InstalledDist, Requirement]]:
+        """What pip placed, with each of its requirements that holds now."""
+        for dist in self.dists:
+            if dist.owner is None:
+                yield from ((dist, requirement) for requirement in self.holding(dist))
+
+    @property
     def bridged(self) -> tuple[ProjectName, ...]:
         """The projects that these packages hold."""
         return tuple(dist.project for dist in self.dists if dist.owner in self.bridged_names)

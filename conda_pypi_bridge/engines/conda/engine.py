@@ -18,6 +18,7 @@ from conda.models.match_spec import MatchSpec
 from conda.models.records import PackageCacheRecord
 from conda.models.version import VersionSpec
 from filelock import FileLock
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -65,6 +66,10 @@ class CondaEngine:
     @property
     def projects(self) -> Sequence[ProjectName]:
         return self._prefix.bridged
+
+    @property
+    def held_by_pip(self) -> Iterable[tuple[InstalledDist, Requirement]]:
+        return self._prefix.held_by_pip
 
     @property
     def pins(self) -> Sequence[str]:

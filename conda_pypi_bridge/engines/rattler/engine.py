@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import rattler
 from filelock import FileLock
+from packaging.requirements import Requirement
 from packaging.version import Version
 from rattler.exceptions import GatewayError, InstallerError, SolverError
 
@@ -130,6 +131,10 @@ class RattlerEngine:
         for name, dist in self._pip.items():
             state[name] = read_record(pip_record(name, dist, self._prefix.holding(dist), self.names))
         return state
+
+    @property
+    def held_by_pip(self) -> Iterable[tuple[InstalledDist, Requirement]]:
+        return self._prefix.held_by_pip
 
     @property
     def pins(self) -> Sequence[str]:
