@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from jupyter_client.kernelspec import KernelSpec
 
+from conda_pypi_bridge.errors import ConfigError, PrefixError
 from conda_pypi_bridge.notebook import _activate, kernelspec, shell
 from conda_pypi_bridge.notebook.condas import CondaProgram, Search, find_conda
 from conda_pypi_bridge.notebook.kernelspec import amended, data_folders, installed, user_data_folder
@@ -484,9 +485,54 @@ def test_an_existing_kernelspec_of_the_environment_is_repaired_and_can_be_restor
     refused = kernelspec_verb("--kernel", "other", check=False)
     assert refused.returncode == 1
     assert "this kernelspec starts another program" in refused.stderr
+    assert "'../x' is no name of a kernel" in kernelspec_verb("--kernel", "../x", check=False).stderr
     kernelspec_verb("--remove")
     assert json.loads((folder / "mine" / "kernel.json").read_text()) == document
     assert json.loads((folder / "other" / "kernel.json").read_text()) == other
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("julia", ["julia", "-i", "--project=@.", "kernel.jl", "{connection_file}"]),
+        ("bash", ["python", "-m", "bash_kernel", "-f", "{connection_file}"]),
+        ("python", ["xpython", "-f", "{connection_file}"]),
+        (
+            "python",
+            ["conda", "run", "-n", "x", "python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        ),
+    ],
+    ids=["Julia", "in Python", "xeus", "conda run"],
+)
+def test_a_kernelspec_of_another_program_of_the_environment_is_left_alone(
+    tmp_path: Path, language: str, words: list[str]
+) -> None:
+    """Python's options mean something else to other programs."""
+    prefix, folder = empty_env(tmp_path / "env"), tmp_path / "jupyter"
+    (prefix / "etc/conda/activate.d").mkdir(parents=True)
+    (prefix / "etc/conda/activate.d/a.sh").touch()
+    file = folder / "kernels" / "other" / "kernel.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"argv": [f"{prefix}/bin/{words[0]}", *words[1:]], "language": language}))
+    before = file.read_text()
+    here, python = target(prefix=str(prefix)), prefix / "bin" / "python"
+    (written,) = kernelspec.repair(prefix, here, folder, python=python)
+    assert (written.name, written.action) == ("env", "written")
+    with pytest.raises(PrefixError, match="not of a Python kernel") as caught:
+        kernelspec.repair(prefix, here, folder, python=python, name="other")
+    assert caught.value.hint == "Give another name: --kernel NAME"
+    assert file.read_text() == before
+    assert [path.name for path in file.parent.iterdir()] == ["kernel.json"]
+
+
+@pytest.mark.parametrize("name", ["../x", "..", ".", "a/b", "a\\b", "/x", "a b", "x\n", "é"])
+def test_what_is_no_name_of_a_kernel_is_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "jupyter"
+    with pytest.raises(ConfigError, match="no name of a kernel"):
+        kernelspec.repair(tmp_path, target(prefix=str(tmp_path)), folder, python=tmp_path, name=name)
+    assert not folder.exists()
+    (written,) = kernelspec.repair(tmp_path, target(), folder, python=tmp_path, name=".A-b_1")
+    assert written.folder == folder / "kernels" / ".A-b_1"
 
 
 def test_a_kernelspec_that_a_package_placed_is_left_to_it(kernelspec_verb: Any, env: Path) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import PrefixError
+from ..errors import ConfigError, PrefixError
 from . import shell
 
 #: Our entry in ``metadata`` of kernel.json: the environment, and what stood there before us.
@@ -24,7 +24,10 @@ _OURS = "conda_pypi_bridge"
 #: The program beside kernel.json that runs activation scripts.
 _STARTER = "activate.py"
 
-_OTHER_NAME = "Give another name: --kernel NAME"
+#: Jupyter's rule for names of kernels.
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+_PYTHON = re.compile(r"pythonw?[\d.]*t?(?:\.exe)?", re.IGNORECASE)
 
 _LAUNCH = ("-m", "ipykernel_launcher", "-f", "{connection_file}")
 
@@ -51,7 +54,10 @@ class Kernelspec:
 
     @property
     def is_python(self) -> bool:
-        return str(self.document.get("language", "")).lower() == "python"
+        """Whether it starts a Python, which has Python's options; ``conda run`` and xeus have others."""
+        program = re.split(r"[/\\]", self.argv[0])[-1] if self.argv else ""
+        is_language = str(self.document.get("language", "")).lower() == "python"
+        return is_language and bool(_PYTHON.fullmatch(program))
 
     @property
     def interpreter(self) -> Path | None:
@@ -177,30 +183,34 @@ def amended(
 def repair(
     prefix: Path, target: shell.Target, folder: Path, *, python: Path, name: str = ""
 ) -> list[Written]:
-    """Put every kernelspec of `folder` that starts this environment right; where there is none, write one.
+    """Put every kernelspec of `folder` that starts this environment's Python right, or else write one.
 
-    `folder` is a data folder of Jupyter's. With a `name`, that one alone. Raises `PrefixError` where
-    another program has the name, or a package placed the file and would write over it.
+    `folder` is a data folder of Jupyter's. With a `name`, that one alone. Raises `ConfigError` for what is
+    no name, and `PrefixError` for a kernelspec that is not to be changed.
     """
-    there = {spec.name: spec for spec in installed([folder])}
-    if name:
-        chosen = [there[name]] if name in there else []
-    else:
-        chosen = [spec for spec in there.values() if spec.is_of(prefix) and not _owner(prefix, spec.folder)]
-        name = _kernel_name(target)
-    taken = there.get(name)
-    if taken is not None and not taken.is_of(prefix):
-        raise PrefixError(
-            str(taken.folder),
-            "this kernelspec starts another program",
-            hint="Give another name: --kernel NAME",
+    if name and (not _NAME.fullmatch(name) or name in (".", "..")):
+        raise ConfigError(
+            f"{name!r} is no name of a kernel, which has letters, digits, '-', '.' and '_' only"
         )
-    owner = _owner(prefix, taken.folder) if taken is not None else ""
-    if owner:
-        reason = f"the package {owner} placed this kernelspec, and its next update writes over it"
-        raise PrefixError(str(folder / "kernels" / name), reason, hint="Give another name: --kernel NAME")
-    new = Kernelspec(name=name, folder=folder / "kernels" / name, document={})
-    return [_write(spec, prefix, target, python) for spec in chosen or [new]]
+    there = {spec.name: spec for spec in installed([folder])}
+    chosen = [spec for spec in there.values() if not name and not _objection(prefix, spec)]
+    if not chosen:
+        name = name or _kernel_name(target)
+        taken = there.get(name)
+        if taken and (reason := _objection(prefix, taken)):
+            raise PrefixError(str(taken.folder), reason, hint="Give another name: --kernel NAME")
+        chosen = [taken or Kernelspec(name=name, folder=folder / "kernels" / name, document={})]
+    return [_write(spec, prefix, target, python) for spec in chosen]
+
+
+def _objection(prefix: Path, spec: Kernelspec) -> str:
+    """Why a kernelspec is not to be changed, "" where it may be."""
+    if not spec.is_of(prefix):
+        return "this kernelspec starts another program"
+    if not spec.is_python:
+        return "this kernelspec is not of a Python kernel"
+    owner = _owner(prefix, spec.folder)
+    return f"the package {owner} placed this kernelspec, and its next update writes over it" if owner else ""
 
 
 def undo(prefix: Path, folder: Path, *, name: str = "") -> list[Written]:
