@@ -155,7 +155,7 @@ class _Work:
             except BridgeError as error:
                 raise as_conda_error(error) from error
 
-        return self.engine.transaction(plan, build, "\n".join(self._note(plan)))
+        return self.engine.transaction(plan, build, reporter, "\n".join(self._note(plan)))
 
     def _note(self, plan: Plan) -> Iterator[str]:
         """Which packages come from the index, since when they are there, and why they are needed."""

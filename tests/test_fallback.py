@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from tests.indexserver import IndexServer
 from tests.lab.channels import index_channel, make_python_package
-from tests.lab.condas import Conda, python_of, run
+from tests.lab.condas import Conda, overlay, python_of, run
 from tests.lab.pythons import Interpreter
 from tests.lab.trees import diff, snapshot
 
@@ -454,3 +456,23 @@ def test_extras_of_what_no_index_has_are_left_out_aloud(
     result = enabled("install", "-p", env, "-y", "barn[hay]")
     assert versions(enabled, env) == {"barn": "1.0"}
     assert "no index has barn, so its extras are left out" in result.stderr
+
+
+def test_a_second_process_does_not_link_what_was_solved_for_another_state(
+    enabled: Conda, env: Path, index: IndexServer
+) -> None:
+    enabled.home.configure(always_yes=False)
+    command = [*enabled.command, "install", "-p", str(env), "moo"]
+    variables = overlay(enabled.home.environment() | enabled.env, None)
+    with subprocess.Popen(
+        command, env=variables, text=True, stdin=PIPE, stdout=PIPE, stderr=PIPE, bufsize=1
+    ) as waiting:
+        assert waiting.stdout is not None
+        for line in waiting.stdout:
+            if line.startswith("From PyPI"):
+                break
+        enabled("install", "-p", env, "-y", "herd")
+        _, told = waiting.communicate("y\n", timeout=60)
+    assert waiting.returncode == 1
+    assert "another process has changed this environment meanwhile" in told
+    assert versions(enabled, env) == {"herd": "1.5"}

@@ -43,6 +43,10 @@ class Prefix:
         """The records of ``conda-meta/*.json``, in the order of their file names."""
         return tuple(read_record(file) for file in sorted((self.path / "conda-meta").glob("*.json")))
 
+    def packages_now(self) -> frozenset[str]:
+        """The names of the records' files, as they are at this moment."""
+        return frozenset(file.name for file in (self.path / "conda-meta").glob("*.json"))
+
     @cached_property
     def python(self) -> interpreter.PythonInPrefix | None:
         """The Python of this prefix, None where it has none."""

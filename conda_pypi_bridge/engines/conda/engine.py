@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from conda import CondaError
 from conda.base.context import context
 from conda.core.package_cache_data import PackageCacheData
 from conda.exceptions import CondaSystemExit, SpecsConfigurationConflictError
@@ -246,19 +247,26 @@ class CondaEngine:
 
     # -- changing the prefix -----------------------------------------------------------------------
 
-    def transaction(self, plan: Plan, build: Callable[[], None], note: str = "") -> BridgeTransaction:
+    def transaction(
+        self, plan: Plan, build: Callable[[], None], reporter: Reporter, note: str = ""
+    ) -> BridgeTransaction:
         """conda's transaction for the plan that was solved last; `build` stages what it links."""
-        replaced = self.replaced(plan)
+        replaced, found = self.replaced(plan), self._prefix.packages_now()
 
         def built() -> None:
             build()
+            if not all(_is_known(row) for row in plan.link):
+                PackageCacheData.clear()  # built by another process: conda has yet to see it
             for folder in context.pkgs_dirs:
                 refuse_clobbering(self._prefix, plan, Path(folder))
 
         @contextmanager
         def alone() -> Iterator[None]:
-            with exclusive(self._prefix, Silent()), set_aside(self._prefix, replaced):
-                yield
+            with exclusive(self._prefix, reporter):
+                if self._prefix.packages_now() != found:
+                    raise CondaError("another process has changed this environment meanwhile; run again")
+                with set_aside(self._prefix, replaced):
+                    yield
 
         return BridgeTransaction(self._setup, build=built, alone=alone, note=note)
 
@@ -266,7 +274,7 @@ class CondaEngine:
         """conda's own summary and question."""
         reporter.phase("")
         if not context.json and not context.quiet:
-            self.transaction(plan, _nothing).print_transaction_summary()
+            self.transaction(plan, _nothing, reporter).print_transaction_summary()
         if context.dry_run or context.json:
             return True
         try:
@@ -295,7 +303,7 @@ class CondaEngine:
             )
 
     def link(self, plan: Plan) -> None:
-        transaction = self.transaction(plan, _nothing)
+        transaction = self.transaction(plan, _nothing, Silent())
         transaction.download_and_extract()
         transaction.execute()
 
@@ -316,6 +324,13 @@ def _without_swaps(setup: Any) -> Any:
 
 def _bridged(records: Iterable[Any]) -> set[str]:
     return {_dist(record) for record in records if record.channel.canonical_name == CHANNEL}
+
+
+def _is_known(row: Row) -> bool:
+    """Whether conda knows of a cached package, if it is one of ours."""
+    if row.package is None:
+        return True
+    return any(PackageCacheData.query_all(MatchSpec(f"{row.name}=={row.version}={row.build}")))
 
 
 def _dist(record: Any) -> str:
