@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import shell
-from .findings import Mismatch, Report, is_venv
+from .files import quoted
+from .findings import Mismatch, Report
 from .kernelspec import Kernelspec, prefix_of
 from .options import switch
+from .shell import is_venv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Advice:
     @property
     def _enter(self) -> str:
         """How to make a shell agree."""
-        prefix = _quoted(self.report.prefix)
+        prefix = quoted(self.report.prefix)
         if not self.report.in_kernel:
             return f". {prefix}/bin/activate" if is_venv(self.report.prefix) else f"conda activate {prefix}"
         wanted = switch(
@@ -73,7 +74,7 @@ class Advice:
             yield Mismatch(what=f"PYTHONPATH puts {named} before the environment's packages", fix=fix)
         if user_dists:
             what = f"{user_dists} distributions in {user_site} go before the environment's own"
-            fix = f"conda env config vars set PYTHONNOUSERSITE=1 -p {_quoted(self.report.prefix)}"
+            fix = f"conda env config vars set PYTHONNOUSERSITE=1 -p {quoted(self.report.prefix)}"
             yield Mismatch(what=what, fix="Set PYTHONNOUSERSITE=1." if is_venv(self.report.prefix) else fix)
 
     def of_kernelspecs(self, specs: Sequence[Kernelspec]) -> Iterator[Mismatch]:
@@ -91,14 +92,14 @@ class Advice:
             elif told and Path(told).resolve() != starts:
                 what = f"{label} starts the Python of {starts} with CONDA_PREFIX={told}"
                 yield Mismatch(
-                    what=what, fix=f"{self.door} kernelspec --kernel {spec.name} -p {_quoted(starts)}"
+                    what=what, fix=f"{self.door} kernelspec --kernel {spec.name} -p {quoted(starts)}"
                 )
             elif starts != self._prefix and self._prefix in spec.folder.resolve().parents:
                 what = f"{label} lies in this environment, and starts the Python of {starts}"
                 yield Mismatch(what=what, fix=f"Delete the folder {spec.folder}, or install ipykernel anew.")
             elif spec.is_of(here) and self._lacks_activation(spec, specs):
                 what = f"{label} starts this environment without its activation scripts and variables"
-                yield Mismatch(what=what, fix=f"{self.door} kernelspec -p {_quoted(here)}")
+                yield Mismatch(what=what, fix=f"{self.door} kernelspec -p {quoted(here)}")
 
     def _lacks_activation(self, spec: Kernelspec, specs: Sequence[Kernelspec]) -> bool:
         """Whether activation does more than PATH, and no kernelspec of this environment does that.
@@ -125,9 +126,5 @@ class Advice:
         if package.owner and foreign:
             dist = foreign[0]
             what = f"{dist.placed_by} wrote {dist.name} {dist.version} over the conda package {package.owner}"
-            name, here = package.owner.split()[0], _quoted(self.report.prefix)
+            name, here = package.owner.split()[0], quoted(self.report.prefix)
             yield Mismatch(what=what, fix=f"conda install --force-reinstall -p {here} {name}")
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))

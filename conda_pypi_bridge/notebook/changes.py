@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..redaction import redact
+from .files import mapping
 
 #: The channel name of what comes from the package index (`conda_pypi_bridge.model.CHANNEL`).
 CHANNEL = "pypi-bridge"
@@ -61,7 +62,8 @@ def changes(prefix: Path, before: Snapshot, specs: Sequence[str] = ()) -> list[C
     after = snapshot(prefix)
     gone = dict(_name_and_version(file) for file in before.keys() - after.keys())
     changed = [file for file, stamp in after.items() if before.get(file) != stamp]
-    records = [record for file in changed if (record := _read(prefix / "conda-meta" / file))]
+    read = [mapping(prefix / "conda-meta" / file) for file in changed]
+    records = [record for record in read if record and "name" in record]
     asked = {name for spec in specs if (name := name_of(spec))}
     found = [_change(record, gone, asked, records) for record in records]
     names = {change.name for change in found}
@@ -90,6 +92,23 @@ def missing(prefix: Path, specs: Iterable[str]) -> list[str]:
     return [spec for spec in absent if name_of(spec) not in known]
 
 
+def owner_of(prefix: Path, files: Iterable[Path]) -> Mapping[str, Any] | None:
+    """The record of the conda package that placed one of the files, None where none did."""
+    inside = set()
+    for file in files:
+        for root in (prefix, prefix.resolve()):
+            if file.is_relative_to(root):
+                inside.add(file.relative_to(root).as_posix())
+    for path in sorted((prefix / "conda-meta").glob("*.json")) if inside else ():
+        text = path.read_text(encoding="utf-8", errors="replace")
+        # Reading all of a large environment's JSON takes a second; its text, a twentieth of that.
+        if any(file in text for file in inside):
+            record: Mapping[str, Any] = json.loads(text)
+            if inside.intersection(record.get("files", ())):
+                return record
+    return None
+
+
 def name_of(spec: str) -> str:
     """The canonical name (PEP 503) in a spec, "" for what names none: a path, a URL."""
     if re.search(r"://|[\\/].*\.(?:conda|tar\.bz2|whl)$", spec):
@@ -106,14 +125,6 @@ def canonical(name: str) -> str:
 def _name_and_version(file: str) -> tuple[str, str]:
     name, version, _ = file.removesuffix(".json").rsplit("-", 2)
     return name, version
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and "name" in record else None
 
 
 def _change(

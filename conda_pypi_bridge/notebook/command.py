@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import PurePath
 
 from ..errors import BridgeError
@@ -172,7 +173,7 @@ class Command:
                 break
             own.append(word)
             if word in {"-n", "--name", "-p", "--prefix", "--cwd"}:
-                own += [value for value in [next(words, None)] if value is not None]
+                own += islice(words, 1)
         return tuple(own)
 
 
@@ -295,7 +296,7 @@ def _translated(tokens: Sequence[str]) -> Iterator[str]:
         if not word.startswith("-") or word in _PIP_FLAGS or (has_value and name in _PIP_VALUED):
             yield word
         elif word in _PIP_VALUED:
-            yield from (word, *(value for value in [next(words, None)] if value is not None))
+            yield from (word, *islice(words, 1))
         elif word not in _PIP_MUTE:
             hint = "For pip itself: !python -m pip install ..., or plugins: pypi_bridge_pip_magic: false."
             raise Refused(f"pip's option {word} has no equivalent in the bridge", hint=hint)

@@ -11,6 +11,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 _DISTRIBUTION = "conda-pypi-bridge"
@@ -32,16 +33,38 @@ _INSIDE = r"[/\\](?:bin|condabin|Scripts|(?:lib[/\\]python3\.\d+t?|Lib)[/\\]site
 
 @dataclass(frozen=True, kw_only=True)
 class CondaProgram:
-    """A conda command. `argv` is what starts it; `root` is its installation.
+    """A conda command. `argv` is what starts it.
 
     `found_by` is ``"CONDA_EXE"``, ``"the environment's place"``, ``"its history"`` or ``"PATH"``.
-    `has_bridge` is whether that installation has this package, so that its conda loads our plugin.
     """
 
     argv: tuple[str, ...]
-    root: Path
     found_by: str
-    has_bridge: bool
+    windows: bool
+
+    @cached_property
+    def root(self) -> Path:
+        """Its installation: ``/base`` of ``/base/bin/conda``, links followed where needed."""
+        program = Path(self.argv[0])
+        for path in (program, program.resolve()):
+            if (path.parent.parent / "conda-meta").is_dir():
+                return path.parent.parent
+        return program.parent.parent
+
+    @cached_property
+    def has_bridge(self) -> bool:
+        """Whether its installation has this package, so that its conda loads our plugin.
+
+        An installation, editable or not, puts its metadata into site-packages. Only where a ``.pth`` file
+        adds further folders must its Python be asked.
+        """
+        root = self.root
+        pattern = "Lib/site-packages" if self.windows else "lib/python3*/site-packages"
+        sites = sorted(root.glob(pattern))
+        if any(any(site.glob(f"{_DISTRIBUTION.replace('-', '_')}-*.dist-info")) for site in sites):
+            return True
+        python = root / ("python.exe" if self.windows else "bin/python")
+        return any(any(site.glob("*.pth")) for site in sites) and is_program(python) and _asked(python)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,41 +76,17 @@ class Search:
 
 
 def find_conda(prefix: Path, environ: Mapping[str, str], *, windows: bool = os.name == "nt") -> Search:
-    """The conda for an environment: of CONDA_EXE, its place, its history, or PATH; the first that exists."""
-    argv, found_by, tried = locate_conda(prefix, environ, windows=windows)
-    if not argv:
-        return Search(found=None, tried=tried)
-    root = root_of(Path(argv[0]))
-    program = CondaProgram(argv=argv, root=root, found_by=found_by, has_bridge=_has_bridge(root, windows))
-    return Search(found=program, tried=tried)
+    """The conda for an environment: of CONDA_EXE, its place, its history, or PATH; the first that exists.
 
-
-def locate_conda(
-    prefix: Path, environ: Mapping[str, str], *, windows: bool = os.name == "nt"
-) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
-    """What starts it, how it was found, what was tried: `find_conda` without a look into it.
-
-    It starts no process, so a kernel can afford it at every start. The argv is empty where there is none.
+    It starts no process, so a kernel can afford it at every start.
     """
     tried: list[str] = []
     for found_by, argv, why_not in _candidates(prefix, environ, windows):
         if argv:
-            return argv, found_by, tuple(tried)
+            program = CondaProgram(argv=argv, found_by=found_by, windows=windows)
+            return Search(found=program, tried=tuple(tried))
         tried.append(why_not)
-    return (), "", tuple(tried)
-
-
-def command_in(root: Path, *, windows: bool = os.name == "nt") -> Path | None:
-    """The conda command of an installation, None where it has none."""
-    return next((root / name for name in _COMMANDS[windows] if is_program(root / name)), None)
-
-
-def root_of(program: Path) -> Path:
-    """The installation of a conda command: ``/base`` of ``/base/bin/conda``, links followed where needed."""
-    for path in (program, program.resolve()):
-        if (path.parent.parent / "conda-meta").is_dir():
-            return path.parent.parent
-    return program.parent.parent
+    return Search(found=None, tried=tuple(tried))
 
 
 def _candidates(
@@ -96,7 +95,7 @@ def _candidates(
     """(where it was found, argv, why there is none): argv is empty where there is none."""
     yield "CONDA_EXE", *_announced(environ)
     for root in _places(prefix):
-        program = command_in(root, windows=windows)
+        program = _command_in(root, windows)
         yield "the environment's place", (str(program),) if program else (), f"there is no conda in {root}"
     for path in dict.fromkeys(_history(prefix)):
         program = _near(path, windows)
@@ -152,20 +151,12 @@ def _history(prefix: Path) -> Iterator[str]:
 def _near(program: str, windows: bool) -> Path | None:
     """The conda command of the installation that a program of conda's is or was in."""
     root, changed = re.subn(_INSIDE, "", re.split(r"[/\\](?=[^/\\]*$)", program)[0])
-    return command_in(Path(root), windows=windows) if changed else None
+    return _command_in(Path(root), windows) if changed else None
 
 
-def _has_bridge(root: Path, windows: bool) -> bool:
-    """Whether conda there finds our entry point.
-
-    An installation, editable or not, puts its metadata into site-packages. Only where a ``.pth`` file
-    adds further folders must its Python be asked.
-    """
-    sites = [root / "Lib" / "site-packages"] if windows else sorted(root.glob("lib/python3*/site-packages"))
-    if any(any(site.glob(f"{_DISTRIBUTION.replace('-', '_')}-*.dist-info")) for site in sites):
-        return True
-    python = root / ("python.exe" if windows else "bin/python")
-    return any(any(site.glob("*.pth")) for site in sites) and is_program(python) and _asked(python)
+def _command_in(root: Path, windows: bool) -> Path | None:
+    """The conda command of an installation, None where it has none."""
+    return next((root / name for name in _COMMANDS[windows] if is_program(root / name)), None)
 
 
 def _asked(python: Path) -> bool:

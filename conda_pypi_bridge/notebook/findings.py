@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import PrefixError
 from . import _probe, kernelspec
-from .changes import source_of
+from .changes import owner_of, source_of
 from .condas import is_program
+from .shell import is_venv
 
 _PROGRAMS = ("python", "pip", "conda")
 
@@ -135,7 +136,7 @@ def ask(prefix: Path, environ: Mapping[str, str], package: str | None, windows: 
 def package_of(prefix: Path, found: Mapping[str, Any]) -> Package:
     """The probe's findings on a name, with who placed what."""
     dists = tuple(_distribution(prefix, dist) for dist in found["dists"])
-    owner = _owner(prefix, [Path(found["file"])]) if found["file"] else None
+    owner = owner_of(prefix, [Path(found["file"])]) if found["file"] else None
     return Package(
         asked=found["asked"],
         module=found["module"],
@@ -148,14 +149,9 @@ def package_of(prefix: Path, found: Mapping[str, Any]) -> Package:
     )
 
 
-def is_venv(prefix: Path) -> bool:
-    """Whether that is a virtual environment (PEP 405)."""
-    return (prefix / "pyvenv.cfg").is_file()
-
-
 def _distribution(prefix: Path, dist: Mapping[str, Any]) -> Distribution:
     folder = Path(dist["folder"])
-    owner = _owner(prefix, [folder / "METADATA", folder / "PKG-INFO", folder])
+    owner = owner_of(prefix, [folder / "METADATA", folder / "PKG-INFO", folder])
     return Distribution(
         name=dist["name"],
         version=dist["version"],
@@ -164,23 +160,6 @@ def _distribution(prefix: Path, dist: Mapping[str, Any]) -> Distribution:
         by_conda=owner is not None,
         editable=dist["editable"],
     )
-
-
-def _owner(prefix: Path, files: Iterable[Path]) -> Mapping[str, Any] | None:
-    """The record of the conda package that placed one of the files, None where none did."""
-    inside = set()
-    for file in files:
-        for root in (prefix, prefix.resolve()):
-            if file.is_relative_to(root):
-                inside.add(file.relative_to(root).as_posix())
-    for path in sorted((prefix / "conda-meta").glob("*.json")) if inside else ():
-        text = path.read_text(encoding="utf-8", errors="replace")
-        # Reading all of a large environment's JSON takes a second; its text, a twentieth of that.
-        if any(file in text for file in inside):
-            record: Mapping[str, Any] = json.loads(text)
-            if inside.intersection(record.get("files", ())):
-                return record
-    return None
 
 
 def _placer(record: Mapping[str, Any]) -> str:

@@ -18,8 +18,9 @@ from .command import Command, Refused, Takes, from_help, refuse_self_harm, with_
 from .condas import CondaProgram, Search, find_conda
 from .modules import Loaded, path_files, refresh, site_folders
 from .names import cache_folders, cached_names
+from .shell import is_venv
 from .startup import bridge_python
-from .view import CondaCommandError, CondaInterrupted, Report, Screen, summary
+from .view import CondaCommandError, CondaInterrupted, Report, Screen, count, summary
 
 #: Runs the bridge's command line without the notebook's folder on ``sys.path``, as ``-m`` would have it.
 _BRIDGE = "import sys\nif not sys.path[0]: del sys.path[0]\nfrom conda_pypi_bridge.cli import entry\nentry()"
@@ -117,27 +118,23 @@ class Kernel:
 
     # -- who does it ---------------------------------------------------------------------------------
 
-    @property
-    def _is_venv(self) -> bool:
-        return (self.prefix / "pyvenv.cfg").is_file()
-
     def _door(self, command: Command) -> _Door:
         """Who carries a command out: conda with the bridge in it, else the bridge alone."""
-        prefix = str(self.prefix)
+        prefix, in_venv = str(self.prefix), is_venv(self.prefix)
         bridged = without_conda(command, prefix)
         search = Search(found=None, tried=())
-        if not (self._is_venv and bridged):  # which conda cannot change
+        if not (in_venv and bridged):  # which conda cannot change
             search = find_conda(self.prefix, self.environ)
         conda = search.found
         if conda and command.verb != "doctor" and (conda.has_bridge or not bridged):
             chosen = with_index(command) if conda.has_bridge else command
             takes = self._takes(chosen, conda)
-            if self._is_venv and takes.prefix and command.target is None:
+            if in_venv and takes.prefix and command.target is None:
                 raise self._no_conda_environment(command)
             environ = {
                 **self.environ,
                 **(_ENABLED if conda.has_bridge else {}),
-                **({} if self._is_venv else {"CONDA_PREFIX": prefix}),
+                **({} if in_venv else {"CONDA_PREFIX": prefix}),
             }
             argv = (*conda.argv, *chosen.argv(prefix, takes))
             return _Door(argv=argv, environ=environ, conda=conda, bridged=conda.has_bridge)
@@ -179,13 +176,10 @@ class Kernel:
         kind, value = command.target
         if kind == "prefix":
             return Path(value).expanduser().absolute()
-        folders = [*([found.root] if found else []), *([self.prefix.parent.parent] if self._is_named else [])]
+        folders = [found.root] if found else []
+        folders += [self.prefix.parent.parent] if self.prefix.parent.name == "envs" else []
         places = [folder if value == "base" else folder / "envs" / value for folder in folders]
         return next((place for place in places if (place / "conda-meta").is_dir()), None)
-
-    @property
-    def _is_named(self) -> bool:
-        return self.prefix.parent.name == "envs"
 
     def _conclude(
         self, command: Command, door: _Door, finished: Finished, before: _Before, screen: Screen
@@ -246,13 +240,13 @@ def _detail(progress: Progress, before: _Before) -> str:
         return f"Interrupted: undoing what was begun{again}"
     if not progress.packages:
         return progress.phase
-    count = f"{progress.packages} package" + ("" if progress.packages == 1 else "s")
+    said = count(progress.packages)
     if progress.phase.startswith("Linking") and before.place:
         now = snapshot(before.place)
         done = sum(before.records.get(name) != stamp for name, stamp in now.items())
         if 0 < done < progress.packages:
-            count = f"{done} of {count}"
-    return " · ".join(part for part in (progress.phase, count) if part)
+            said = f"{done} of {said}"
+    return " · ".join(part for part in (progress.phase, said) if part)
 
 
 def _ready(changed: Sequence[Change], outdated: Sequence[str]) -> list[str]:

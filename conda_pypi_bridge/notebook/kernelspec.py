@@ -17,6 +17,8 @@ from typing import Any
 
 from ..errors import ConfigError, PrefixError
 from . import shell
+from .changes import owner_of
+from .files import mapping, write
 
 #: Our entry in ``metadata`` of kernel.json: the environment, and what stood there before us.
 _OURS = "conda_pypi_bridge"
@@ -125,11 +127,8 @@ def installed(folders: Iterable[Path]) -> Iterator[Kernelspec]:
     """Every kernelspec in Jupyter's data folders that can be read."""
     for folder in folders:
         for file in sorted((folder / "kernels").glob("*/kernel.json")):
-            try:
-                document = json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                continue
-            if isinstance(document, dict):
+            document = mapping(file)
+            if document is not None:
                 yield Kernelspec(name=file.parent.name, folder=file.parent, document=document)
 
 
@@ -209,8 +208,9 @@ def _objection(prefix: Path, spec: Kernelspec) -> str:
         return "this kernelspec starts another program"
     if not spec.is_python:
         return "this kernelspec is not of a Python kernel"
-    owner = _owner(prefix, spec.folder)
-    return f"the package {owner} placed this kernelspec, and its next update writes over it" if owner else ""
+    if owner := owner_of(prefix, [spec.folder.resolve() / "kernel.json"]):
+        return f"the package {owner['name']} placed this kernelspec, and its next update writes over it"
+    return ""
 
 
 def undo(prefix: Path, folder: Path, *, name: str = "") -> list[Written]:
@@ -228,7 +228,7 @@ def undo(prefix: Path, folder: Path, *, name: str = "") -> list[Written]:
         else:
             document = {key: value for key, value in spec.document.items() if key not in ("argv", "env")}
             metadata = {key: value for key, value in document["metadata"].items() if key != _OURS}
-            _save(spec.folder / "kernel.json", {**document, **ours["before"], "metadata": metadata})
+            _save(spec, {**document, **ours["before"], "metadata": metadata})
         done.append(Written(name=spec.name, folder=spec.folder, action="removed"))
     return done
 
@@ -240,11 +240,10 @@ def _write(spec: Kernelspec, prefix: Path, target: shell.Target, python: Path) -
     changed = wanted != spec.document
     program = spec.folder / _STARTER
     if starter and _read(program) != starter_text():
-        program.parent.mkdir(parents=True, exist_ok=True)
-        program.write_text(starter_text(), encoding="utf-8")
+        write(program, starter_text())
         changed = True
     if changed:
-        _save(spec.folder / "kernel.json", wanted)
+        _save(spec, wanted)
     if spec.activates and not starter:
         program.unlink(missing_ok=True)
     action = "unchanged" if not changed else "repaired" if spec.document else "written"
@@ -272,24 +271,8 @@ def _kernel_name(target: shell.Target) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lower()
 
 
-def _owner(prefix: Path, folder: Path) -> str:
-    """The conda package that placed a kernelspec, "" where none did."""
-    try:
-        file = (folder.resolve() / "kernel.json").relative_to(prefix.resolve()).as_posix()
-    except ValueError:
-        return ""
-    for path in sorted((prefix / "conda-meta").glob("*.json")):
-        text = _read(path)
-        if file in text and file in (record := json.loads(text)).get("files", ()):
-            return str(record["name"])
-    return ""
-
-
-def _save(file: Path, document: Mapping[str, Any]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(file)
+def _save(spec: Kernelspec, document: Mapping[str, Any]) -> None:
+    write(spec.folder / "kernel.json", json.dumps(document, indent=1) + "\n")
 
 
 def _read(file: Path) -> str:

@@ -8,7 +8,6 @@ the kernelspec. Where the kernel runs in a virtual environment, its own activati
 
 from __future__ import annotations
 
-import json
 import ntpath
 import posixpath
 import re
@@ -17,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .condas import locate_conda, root_of
+from .condas import find_conda
+from .files import mapping
 from .options import switch
 
 #: Changes to an environment; None removes a variable.
@@ -71,24 +71,28 @@ def settle(prefix: Path, environ: MutableMapping[str, str], *, windows: bool) ->
 
 def read_target(prefix: Path, environ: Mapping[str, str], *, windows: bool) -> Target | None:
     """The environment at `prefix`, None where there is neither a conda nor a virtual environment."""
-    is_venv = (prefix / "pyvenv.cfg").is_file()
-    if is_venv:
+    if is_venv(prefix):
         return Target(prefix=str(prefix), windows=windows, is_venv=True)
     if not (prefix / "conda-meta").is_dir():
         return None
-    argv, _, _ = locate_conda(prefix, environ, windows=windows)
+    conda = find_conda(prefix, environ, windows=windows).found
     # A conda run from source starts with a Python, which is no command of its own.
-    root = root_of(Path(argv[0])) if len(argv) == 1 else None
+    root = conda.root if conda and len(conda.argv) == 1 else None
     condabin = root / "condabin" if root and (root / "condabin").is_dir() else None
     return Target(
         prefix=str(prefix),
         windows=windows,
         root=str(root or ""),
-        conda=argv[0] if root else "",
+        conda=conda.argv[0] if conda and root else "",
         condabin=str(condabin or ""),
         variables=variables(prefix),
         msys=next((name for name in _MSYS if (prefix / "Library" / name).is_dir()), "") if windows else "",
     )
+
+
+def is_venv(prefix: Path) -> bool:
+    """Whether that is a virtual environment (PEP 405)."""
+    return (prefix / "pyvenv.cfg").is_file()
 
 
 def agree(target: Target, environ: Mapping[str, str]) -> Changes:
@@ -126,8 +130,8 @@ def variables(prefix: Path) -> dict[str, str]:
     """
     found: dict[str, Any] = {}
     for file in sorted((prefix / "etc" / "conda" / "env_vars.d").glob("*")):
-        found.update(_mapping(file))
-    settled = _mapping(prefix / "conda-meta" / "state").get("env_vars")
+        found.update(mapping(file) or {})
+    settled = (mapping(prefix / "conda-meta" / "state") or {}).get("env_vars")
     found.update(settled if isinstance(settled, dict) else {})
     return {name: str(value) for name, value in found.items() if value != _UNSET}
 
@@ -213,12 +217,3 @@ def _key(path: str, windows: bool) -> str:
     if not path:
         return ""
     return ntpath.normcase(ntpath.normpath(path)) if windows else posixpath.normpath(path)
-
-
-def _mapping(file: Path) -> dict[str, Any]:
-    """The JSON object in a file, an empty one where there is none."""
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import os
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PrefixError
+from . import files
 
 #: Where the file is, relative to the prefix. The name sorts before those of other start-up files.
 FILE = "etc/ipython/startup/00-conda-pypi-bridge.py"
@@ -113,16 +112,7 @@ def write(prefix: Path, recorded: Recorded) -> bool:
         )
     if _ours(file) == wanted:
         return False
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".conda-pypi-bridge-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(wanted)
-        Path(name).chmod(0o644)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    files.write(file, wanted)
     return True
 
 

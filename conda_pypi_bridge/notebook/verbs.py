@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .files import quoted
 
 if TYPE_CHECKING:
     from ..prefix import Prefix
@@ -72,7 +73,7 @@ def _enable(args: argparse.Namespace, prefix: Prefix) -> Answer:
     from ..report import Silent
     from . import shell, startup
 
-    python, install = prefix.python, f"{_base(args)} install -p {_quoted(prefix.path)}"
+    python, install = prefix.python, f"{_base(args)} install -p {quoted(prefix.path)}"
     if python is None:
         hint = f"Install one: {install} python ipykernel"
         raise PrefixError(str(prefix.path), "this environment has no Python", hint=hint)
@@ -95,9 +96,9 @@ def _enable(args: argparse.Namespace, prefix: Prefix) -> Answer:
     if shell.activation_scripts(prefix.path, windows=False):
         lines.append(
             "It has activation scripts, which only a kernelspec can run: "
-            f"{args.door} kernelspec -p {_quoted(prefix.path)}"
+            f"{args.door} kernelspec -p {quoted(prefix.path)}"
         )
-    undo = f"{args.door} disable -p {_quoted(prefix.path)}"
+    undo = f"{args.door} disable -p {quoted(prefix.path)}"
     lines.append(f"To undo: {undo}")
     document = {"success": True, "enabled": True, "changed": changed, "file": str(file), "undo": undo}
     return {**document, "prefix": str(prefix.path)}, "\n".join(lines)
@@ -132,7 +133,7 @@ def _status(args: argparse.Namespace, prefix: Prefix) -> Answer:
         "bridge": str(source) if source else None,
     }
     if recorded is None:
-        enable = f"{args.door} enable -p {_quoted(prefix.path)}"
+        enable = f"{args.door} enable -p {quoted(prefix.path)}"
         return document, f"Kernels of {prefix.path} do not load the bridge.\nTo change that: {enable}"
     if source is None:
         text = (
@@ -183,7 +184,7 @@ def _write_kernelspecs(
 
     python = prefix.python
     if python is None or not (python.site_packages / "ipykernel").is_dir():
-        hint = f"Install it: {_base(args)} install -p {_quoted(prefix.path)} ipykernel"
+        hint = f"Install it: {_base(args)} install -p {quoted(prefix.path)} ipykernel"
         raise PrefixError(str(prefix.path), "there is no ipykernel in this environment", hint=hint)
     target = shell.read_target(prefix.path, os.environ, windows=prefix.windows)
     assert target is not None, "a prefix with a Python is an environment"
@@ -192,7 +193,7 @@ def _write_kernelspecs(
     if prefix.windows and shell.activation_scripts(prefix.path, windows=True):
         lines.append("Its activation scripts do not run: on Windows the kernel could not be interrupted.")
     where = " --sys-prefix" if folder.is_relative_to(prefix.path) else ""
-    lines.append(f"To undo: {args.door} kernelspec --remove{where} -p {_quoted(prefix.path)}")
+    lines.append(f"To undo: {args.door} kernelspec --remove{where} -p {quoted(prefix.path)}")
     return written, lines
 
 
@@ -206,7 +207,3 @@ def _where(args: argparse.Namespace, prefix: Prefix) -> Answer:
 def _base(args: argparse.Namespace) -> str:
     """``conda pypi-bridge`` or ``python -m conda_pypi_bridge``: the door that the user came through."""
     return str(args.door).removesuffix(" notebook")
-
-
-def _quoted(path: Path) -> str:
-    return shlex.quote(str(path))

@@ -157,10 +157,10 @@ def summary(changes: Sequence[Change], seconds: float) -> str:
     if came:
         from_index = sum(change.source == "PyPI" for change in came)
         clauses.append(
-            f"{_count(len(came))} installed ({from_index} from PyPI, {len(came) - from_index} from channels)"
+            f"{count(len(came))} installed ({from_index} from PyPI, {len(came) - from_index} from channels)"
         )
     if len(came) < len(changes):
-        clauses.append(f"{_count(len(changes) - len(came))} removed")
+        clauses.append(f"{count(len(changes) - len(came))} removed")
     return f"Done in {seconds:.1f} s: {', '.join(clauses) or 'nothing had to be changed'}."
 
 
@@ -171,7 +171,8 @@ def _shortened(log: str) -> str:
     return f"{log[: _LOG // 2]}\n[{len(log) - _LOG} characters are left out here]\n{log[-_LOG // 2 :]}"
 
 
-def _count(number: int) -> str:
+def count(number: int) -> str:
+    """``1 package``, ``2 packages``."""
     return f"{number} package" + ("" if number == 1 else "s")
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from . import _probe, kernelspec, startup
 from .advice import Advice
-from .condas import locate_conda
-from .findings import Package, Report, Spec, ask, is_venv, package_of, programs
+from .condas import find_conda
+from .findings import Package, Report, Spec, ask, package_of, programs
+from .shell import is_venv
 
 
 def report_of(
@@ -35,7 +36,7 @@ def report_of(
     """
     home = home or Path.home()
     found = _probe.look(package) if in_kernel else ask(prefix, environ, package, windows)
-    argv, _, _ = locate_conda(prefix, environ, windows=windows)
+    conda = find_conda(prefix, environ, windows=windows).found
     active = environ.get("CONDA_PREFIX") if not is_venv(prefix) else environ.get("VIRTUAL_ENV")
     # A Jupyter in the installation above is the usual one to start kernels of its environments.
     above = [prefix.parent.parent] if prefix.parent.name == "envs" else []
@@ -47,7 +48,7 @@ def report_of(
         in_kernel=in_kernel,
         active=Path(active) if active else None,
         loads_bridge=startup.read(prefix) is not None,
-        conda=shlex.join(argv),
+        conda=shlex.join(conda.argv) if conda else "",
         programs=tuple(programs(environ.get("PATH", ""), windows=windows)),
         sys_path=tuple(found["path"]),
         kernelspecs=tuple(map(_spec, specs)),
