@@ -15,11 +15,12 @@ import pytest
 from filelock import FileLock
 from packaging.markers import default_environment
 
+from conda_pypi_bridge.doctor import Deletion, Finding, diagnose, fix
 from conda_pypi_bridge.doctor import Door as Command
-from conda_pypi_bridge.doctor import diagnose
 from conda_pypi_bridge.model import ProjectName
 from conda_pypi_bridge.names import Names
-from conda_pypi_bridge.prefix import lock_file, read_health
+from conda_pypi_bridge.prefix import Prefix, lock_file, read_health
+from conda_pypi_bridge.report import Silent
 from tests.doors import Door
 from tests.indexserver import IndexServer
 from tests.lab.channels import index_channel, make_python_package
@@ -98,10 +99,43 @@ class Patient:
         ]
         run([*command, "-i", self.index.url, *args], overlay(self.door.conda.home.environment(), env))
 
+    @property
+    def later(self) -> Patient:
+        """The same, two hours from now."""
+        conda = self.door.conda
+        call = (
+            in_two_hours(conda) if self.words[0] == "pypi-bridge" else _later(conda, sys.executable, MODULE)
+        )
+        return replace(self, door=replace(self.door, call=call))
+
     def ours(self) -> set[str]:
         """The packages of the bridge, as conda lists them."""
         packages = self.door.conda.packages(self.prefix)
         return {name for name, row in packages.items() if row["channel"] == "pypi-bridge"}
+
+
+#: Runs a module with a clock that is fast: nothing can date back when a file was last renamed.
+CLOCK = """import runpy, sys, time
+
+if __name__ == "__main__":
+    now = time.time
+    time.time = lambda: now() + 7200
+    runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+MODULE = "conda_pypi_bridge"
+
+
+def in_two_hours(conda: Conda) -> Conda:
+    """A conda whose clock is two hours fast."""
+    return _later(conda, python_of(Path(conda("info", "--json").json()["root_prefix"])), "conda")
+
+
+def _later(conda: Conda, python: Path | str, module: str) -> Conda:
+    script = conda.home.path / "clock" / "later.py"
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(CLOCK)
+    return replace(conda, command=(str(python), str(script), module))
 
 
 @pytest.fixture(params=["conda", "python -m"])
@@ -171,6 +205,66 @@ def test_what_the_index_lacks_is_left_and_the_others_are_replaced(patient: Patie
     assert patient.door.versions() == {"herd": "1.5", "own": "1.0"}
 
 
+def test_a_public_package_does_not_take_the_place_of_a_private_one(patient: Patient) -> None:
+    patient.index.add("acme", "1.2", files={"acme.py": "ours = True\n"})
+    patient.pip("acme==1.2", "herd==1.5")
+    patient.index.pages["acme"].clear()
+    patient.index.add("acme", "1.2", files={"acme.py": "ours = None\n"})
+    document = patient.doctor("--fix", "-y", "--json", "--dry-run").json()
+    assert document["fixed"] == ["herd 1.5"]
+    document = patient.doctor("--fix", "-y", "--json").json()
+    assert document["fixed"] == ["herd 1.5"]
+    reason = "the index has another acme 1.2 than the one installed here"
+    assert document["not_fixed"] == [{"subject": "acme 1.2", "reason": reason}]
+    assert reason in patient.doctor("--fix", "-y", "acme").stdout
+    assert (patient.site / "acme.py").read_text() == "ours = True\n"
+    assert patient.ours() == {"herd"}
+
+
+def test_nor_does_one_that_comes_along_as_a_requirement(patient: Patient) -> None:
+    patient.pip("moo==1.0", "herd==1.5")
+    patient.index.pages["herd"].clear()
+    patient.index.add("herd", "1.5", files={"herd.py": "size = 51\n"})
+    assert "the index has another herd 1.5" in patient.doctor("--fix", "-y", "herd").stdout
+    patient.doctor("--fix", "-y", "moo")
+    assert (patient.site / "herd.py").read_text() == "size = 15\n"
+    assert "herd" not in patient.ours()
+
+
+@one_door
+def test_what_a_channel_has_takes_the_place_of_what_is_named_alone(
+    patient: Patient, extra_channel: Path, channel: Path
+) -> None:
+    make_python_package(extra_channel, "herd", "1.5", modules={"herd.py": "size = 15\n"})
+    index_channel(extra_channel)
+    patient.door.conda.home.use_channels(extra_channel, channel)
+    patient.pip("herd==1.5")
+    (left,) = patient.doctor("--fix", "-y", "--json").json()["not_fixed"]
+    assert left["reason"].endswith(
+        "has herd 1.5, which cannot be compared with what pip placed; name it to have it replaced"
+    )
+    patient.doctor("--fix", "-y", "herd")
+    assert patient.door.conda.packages(patient.prefix)["herd"]["version"] == "1.5"
+    assert patient.findings() == []
+
+
+@one_door
+def test_scripts_data_and_headers_do_not_make_it_another_package(patient: Patient) -> None:
+    data = "barn-1.0.data"
+    files = {
+        "barn.py": "doors = 2\n",
+        f"{data}/data/share/barn/door.txt": "open\n",
+        f"{data}/scripts/knock": "#!python\n",
+        f"{data}/headers/barn.h": "",
+        f"{data}/purelib/stall.py": "x = 1\n",
+    }
+    patient.index.add("barn", "1.0", files=files, entry_points={"barn": "barn:main"})
+    patient.pip("barn")
+    patient.doctor("--fix", "-y")
+    assert patient.findings() == []
+    assert patient.ours() == {"barn"}
+
+
 @one_door
 def test_what_came_from_a_file_or_is_worked_on_is_left_alone(patient: Patient, tmp_path: Path) -> None:
     patient.pip(make_wheel(tmp_path, "own", "1.0"))
@@ -226,7 +320,7 @@ def test_a_dry_run_shows_what_would_be_fixed_and_writes_nothing(patient: Patient
     patient.pip("herd==1.5")
     (patient.site / "~erd").mkdir()
     before = snapshot(patient.prefix)
-    result = patient.doctor("--fix", "--dry-run", check=False)
+    result = patient.later.doctor("--fix", "--dry-run", check=False)
     assert result.stdout.count("Would fix: ") == 2
     assert not diff(before, snapshot(patient.prefix))
 
@@ -236,7 +330,7 @@ def test_no_is_an_answer(patient: Patient) -> None:
     patient.pip("herd==1.5")
     (patient.site / "~erd").mkdir()
     before = snapshot(patient.prefix)
-    result = patient.doctor("--fix", input="n\nn\n", check=False)
+    result = patient.later.doctor("--fix", input="n\nn\n", check=False)
     assert result.stdout.count("not wanted") == 2
     assert not diff(before, snapshot(patient.prefix))
 
@@ -357,10 +451,10 @@ def test_a_record_whose_metadata_folder_is_gone(patient: Patient) -> None:
 def test_a_record_that_cannot_be_read_is_told_beside_the_others(patient: Patient, text: str) -> None:
     (patient.prefix / "conda-meta" / "herd-1.5-0.json").write_text(text)
     (patient.site / "~erd").mkdir()
-    broken, leftover = patient.findings()
+    broken, leftover = patient.later.findings()
     assert broken["subject"] == "conda-meta/herd-1.5-0.json"
     assert "Move it out of conda-meta" in broken["sentence"]
-    patient.doctor("--fix", "-y", leftover["name"])
+    patient.later.doctor("--fix", "-y", leftover["name"])
     assert not (patient.site / "~erd").exists()
 
 
@@ -399,6 +493,7 @@ def test_a_file_of_pips_that_is_missing(patient: Patient) -> None:
     assert (broken["kind"], broken["subject"], mixed["kind"]) == ("broken", "moo 1.0", "mixed")
     patient.obey(broken)
     assert (patient.site / "moo_old.py").read_text() == "x = 1\n"
+    assert patient.door.versions() == {"moo": "1.0", "herd": "1.5"}
 
 
 # -- requirements --------------------------------------------------------------------------------------
@@ -435,21 +530,73 @@ def test_a_requirement_for_another_environment_or_an_extra_is_none(patient: Pati
 
 
 def test_what_commands_left_is_deleted_where_nobody_needs_it(patient: Patient) -> None:
-    patient.door.install("herd==1.5")
+    patient.door.install("moo==2.0")
     (patient.site / "~erd").mkdir()
     (patient.site / "~erd" / "old.py").touch()
     (patient.site / "herd.py.c~").write_text("size = 14\n")
-    (patient.prefix / "bin" / "gone.c~").touch()
-    rows = {row["name"].rpartition("/")[2]: row for row in patient.findings()}
+    command = patient.prefix / "bin" / "moo"
+    command.rename(command.with_name("moo.c~"))
+    broken, *found = patient.later.findings()
+    assert broken["sentence"].endswith("is missing: bin/moo")
+    rows = {row["name"].rpartition("/")[2]: row for row in found}
     assert {row["kind"] for row in rows.values()} == {"leftover"}
     assert {name: row["safe"] for name, row in rows.items()} == {
-        "~erd": True, "herd.py.c~": True, "gone.c~": False
+        "~erd": True, "herd.py.c~": True, "moo.c~": False
     }  # fmt: skip
-    patient.doctor("--fix", "-y", check=False)
+    names = [row["name"] for row in found]
+    patient.later.doctor("--fix", "-y", *names, check=False)
     assert not (patient.site / "~erd").exists()
     assert not (patient.site / "herd.py.c~").exists()
     assert (patient.site / "herd.py").read_text() == "size = 15\n"
-    assert patient.finding("leftover")["name"] == "bin/gone.c~"
+    assert patient.later.findings() == [broken, rows["moo.c~"]]
+
+
+@one_door
+def test_what_a_running_command_may_go_back_to_is_no_leftover(patient: Patient) -> None:
+    patient.door.install("herd==1.5")
+    (patient.site / "~erd").mkdir()
+    (patient.site / "herd.py.c~").write_text("size = 14\n")
+    (patient.site / "herd.dll.conda_trash").touch()
+    assert patient.findings() == []
+    assert len(patient.later.findings()) == 3
+
+
+def test_a_leftover_is_looked_at_again_before_it_is_deleted(conda_env: Path) -> None:
+    renamed, gone = conda_env / "bin" / "tool.c~", conda_env / "bin" / "other.c~"
+    renamed.touch()
+    renamed.with_name("tool").touch()
+    findings = [
+        Finding(kind="leftover", severity="problem", name=path.name, remedy=Deletion(path=path), sentence="")
+        for path in (renamed, gone)
+    ]
+    repair = fix(findings, conda_env, opened=_no_engine, terminal=Agreeing())
+    assert repair.fixed == []
+    assert [reason for _, reason in repair.left] == ["it has changed since it was found"] * 2
+    assert renamed.exists()
+
+
+class Agreeing(Silent):
+    """Says yes."""
+
+    def agree(self, text: str) -> bool:
+        return True
+
+
+def _no_engine(prefix: Prefix) -> Any:
+    raise AssertionError("deleting takes no engine")
+
+
+@one_door
+def test_an_editors_backup_is_no_file_that_conda_renamed(patient: Patient) -> None:
+    for name in ("main", "main.c~"):
+        (patient.prefix / "bin" / name).touch()
+    assert patient.later.findings() == []
+
+
+@one_door
+def test_a_file_is_no_folder_of_files_set_aside(patient: Patient) -> None:
+    (patient.prefix / ".pypi-bridge-x").touch()
+    assert patient.findings() == []
 
 
 @one_door
@@ -519,7 +666,7 @@ def test_what_comes_before_the_environment(patient: Patient) -> None:
 def test_text_groups_by_kind_and_tells_what_is_alike_once(patient: Patient) -> None:
     patient.pip("moo==2.0", "herd==1.5")
     (patient.site / "~erd").mkdir()
-    result = patient.doctor(check=False)
+    result = patient.later.doctor(check=False)
     assert result.returncode == 1
     lines = result.stdout.splitlines()
     assert lines[0] == "Left over"
@@ -537,7 +684,7 @@ def test_names_limit_what_is_looked_at(patient: Patient) -> None:
 
 def test_conda_doctor_tells_it_too(conda: Conda, conda_env: Path) -> None:
     (site_packages(conda_env) / "~erd").mkdir()
-    output = conda("doctor", "-p", conda_env).stdout
+    output = in_two_hours(conda)("doctor", "-p", conda_env).stdout
     assert "left by pip, needed by nobody" in output
     assert f"conda pypi-bridge doctor -p {conda_env} --fix" in output
 

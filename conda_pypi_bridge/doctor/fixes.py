@@ -1,12 +1,14 @@
 """Carrying out what is safe: pip's copies become conda packages, what nobody needs is deleted.
 
 No file that somebody may have edited is lost: what holds one is left alone, or, where the user names the
-package, the file is kept beside the new one.
+package, the file is kept beside the new one. Nor does a stranger of the same name and version take the
+place of what pip placed: see `likeness`.
 """
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,9 +20,11 @@ from .. import bridge
 from ..engines import Engine
 from ..errors import BridgeError, Cancelled
 from ..index import Index
-from ..model import CondaName, InstalledDist, Plan, ProjectName
+from ..model import CHANNEL, CondaName, InstalledDist, Plan, ProjectName
 from ..prefix import Prefix, held, is_altered, set_aside
+from ..prefix.surroundings import is_needless, is_settled
 from ..report import Reporter
+from .likeness import IndexForRepair, Unlike, check
 from .model import Deletion, Finding, Replacement
 
 #: An engine for a prefix seen in a certain way, the index, and how to install.
@@ -100,9 +104,17 @@ class _Surgeon:
                 self.left += [(finding, "not wanted") for finding in findings]
                 return
             with held(Prefix(self.prefix), self.terminal):
-                for finding in findings:
-                    _delete(cast(Deletion, finding.remedy).path)
+                findings = [finding for finding in findings if self._deleted(finding)]
         self.fixed += findings
+
+    def _deleted(self, finding: Finding) -> bool:
+        """Delete a leftover, unless it has changed while the user was asked; whether it is gone."""
+        path = cast(Deletion, finding.remedy).path
+        if not (is_settled(path) and is_needless(path)):
+            self.left.append((finding, "it has changed since it was found"))
+            return False
+        _delete(path)
+        return True
 
     def replace(self, findings: Sequence[Finding], *, keep: bool) -> None:
         """Install conda packages, all together, or else those that can be; `keep` edited files aside."""
@@ -114,12 +126,26 @@ class _Surgeon:
                 self.left.append((finding, f"{file} was changed since it was placed, and is not overwritten"))
             else:
                 ready.append(case)
-        if ready and not self._attempt(ready, last=len(ready) == 1):
-            for case in ready:
-                self._attempt([case], last=True)
+        if ready:
+            named = frozenset(dist.project for case in ready for dist in case.remedy.dists if keep)
+            with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as folder:
+                self._attempt(ready, named, Path(folder))
 
-    def _attempt(self, cases: Sequence[_Case], *, last: bool) -> bool:
-        """One transaction; what the last attempt cannot do is noted. Whether there is no more to try."""
+    def _attempt(self, cases: Sequence[_Case], named: frozenset[ProjectName], wheels: Path) -> None:
+        """All in one transaction, but those that the index has otherwise; if it fails, each by itself."""
+        try:
+            self._transact(cases, named, wheels)
+        except Cancelled:
+            self.left += [(case.finding, "not wanted") for case in cases]
+        except BridgeError as error:
+            refused = _unlike(cases, error) or [(case, str(error)) for case in cases if len(cases) == 1]
+            self.left += [(case.finding, reason) for case, reason in refused]
+            out = [case for case, _ in refused]
+            rest = [case for case in cases if case not in out]
+            for group in [rest] if out and rest else [[case] for case in rest]:
+                self._attempt(group, named, wheels)
+
+    def _transact(self, cases: Sequence[_Case], named: frozenset[ProjectName], wheels: Path) -> None:
         taken = [dist for case in cases for dist in case.remedy.dists]
         seen = _UnderRepair(
             self.prefix,
@@ -127,36 +153,64 @@ class _Surgeon:
             again=frozenset(name for case in cases for name in case.remedy.again),
         )
         kept = {file: _free_name(file) for case in cases for file in case.edited}
-        try:
-            engine, index, options = self.opened(seen)
-            replacing = cast(Engine, _Replacing(engine, Prefix(self.prefix), taken, kept))
-            bridge.install([case.remedy.spec for case in cases], replacing, index, options, self.terminal)
-        except Cancelled:
-            self.left += [(case.finding, "not wanted") for case in cases]
-            return True
-        except BridgeError as error:
-            if last:
-                self.left += [(case.finding, str(error)) for case in cases]
-            return last
+        engine, index, options = self.opened(seen)
+        others = {dist.project: dist.version for dist in seen.dists if dist.owner is None}
+        frozen = IndexForRepair(index, wheels, others)
+        replacing = _Replacing(engine, Prefix(self.prefix), taken, kept, frozen, named)
+        bridge.install(
+            [case.remedy.spec for case in cases],
+            cast(Engine, replacing),
+            cast(Index, frozen),
+            options,
+            self.terminal,
+        )
         for file, place in kept.items():
             self.terminal.warn(f"{file} was changed since it was placed: kept as {place.name}")
         self.fixed += [case.finding for case in cases]
-        return True
+
+
+def _unlike(cases: Sequence[_Case], error: BridgeError) -> list[tuple[_Case, str]]:
+    """Those of the cases whose copy something else would take the place of, and the reason."""
+    reasons = error.reasons if isinstance(error, Unlike) else {}
+    return [
+        (case, reasons[dist.project])
+        for case in cases
+        for dist in case.remedy.dists
+        if dist.project in reasons
+    ]
 
 
 class _Replacing:
-    """An engine that has pip's copies, and files that somebody edited, out of the way while it links."""
+    """An engine that has pip's copies, and files that somebody edited, out of the way while it links.
+
+    Before the user is asked it compares what comes with what goes.
+    """
 
     def __init__(
-        self, engine: Engine, prefix: Prefix, dists: Sequence[InstalledDist], kept: Mapping[Path, Path]
+        self,
+        engine: Engine,
+        prefix: Prefix,
+        dists: Sequence[InstalledDist],
+        kept: Mapping[Path, Path],
+        index: IndexForRepair,
+        named: frozenset[ProjectName],
     ) -> None:
         self._engine = engine
         self._prefix = prefix
         self._dists = dists
         self._kept = kept
+        self._index = index
+        self._named = named
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
+
+    def confirm(self, plan: Plan, reporter: Reporter) -> bool:
+        # pip's copies of what the packages require may give way too
+        placed = [*self._dists, *self._engine.replaced(plan)]
+        reporter.phase("Comparing with what pip placed")
+        check(plan, placed, self._prefix, self._engine.names, self._index, self._named)
+        return self._engine.confirm(plan, reporter)
 
     def link(self, plan: Plan) -> None:
         coming = {row.name for row in plan.link}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,11 @@ from .guard import lock_file
 from .interpreter import PythonInPrefix
 
 #: What conda calls a file that it is about to delete, and one that it could not delete.
-_SET_ASIDE_BY_CONDA = (".c~", ".conda_trash")
+_RENAMED, _TRASH = ".c~", ".conda_trash"
+
+#: Seconds. What was renamed later than this ago may be what a running pip or conda goes back to if it
+#: fails; neither holds a lock that could be asked.
+_SETTLED_AFTER = 3600
 
 #: Folders of a conda installation that hold other environments and its cache.
 _NOT_OURS = {"envs", "pkgs"}
@@ -45,26 +50,65 @@ class Outside:
 
 def leftovers(prefix: Prefix) -> Iterator[Leftover]:
     """Everything in the prefix that a killed command left, in the order of who left it."""
+    for path, by in _candidates(prefix):
+        if is_settled(path):
+            yield Leftover(path=path, by=by, needless=is_needless(path))
+
+
+def is_settled(path: Path) -> bool:
+    """Whether a leftover is there, and no running command can have made it."""
+    try:
+        # Renaming leaves the time of the content as it was, and sets this one.
+        changed = path.lstat().st_ctime
+    except FileNotFoundError:
+        return False
+    return _is_ours(path) or time.time() - changed > _SETTLED_AFTER
+
+
+def is_needless(path: Path) -> bool:
+    """Whether nothing of a leftover is missed elsewhere, as things are now."""
+    if _is_ours(path):
+        return not any(path.iterdir())
+    if path.name.endswith(_RENAMED):
+        original = _original(path)
+        return original.exists() or original.is_symlink()
+    return True
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether the bridge made it, whose lock tells whether it is in use."""
+    return path.name.startswith(f".{CHANNEL}-")
+
+
+def _original(path: Path) -> Path:
+    """What a file was called before conda renamed it."""
+    return path.with_name(path.name.removesuffix(_RENAMED))
+
+
+def _candidates(prefix: Prefix) -> Iterator[tuple[Path, str]]:
+    """What is named as a leftover, and who names them so."""
     for path in sorted(prefix.path.glob(f".{CHANNEL}-*")):
-        yield Leftover(path=path, by="bridge", needless=not any(path.iterdir()))
+        if path.is_dir() and not path.is_symlink():
+            yield path, "bridge"
     if prefix.python is not None and prefix.python.site_packages.is_dir():
         # pip renames what it uninstalls: the first letters become tildes.
         for path in sorted(prefix.python.site_packages.glob("~*")):
-            yield Leftover(path=path, by="pip", needless=True)
+            yield path, "pip"
     for path in _walk(prefix.path):
-        original = path.with_name(path.name[: -len(".c~")])
-        needless = not path.name.endswith(".c~") or original.exists() or original.is_symlink()
-        yield Leftover(path=path, by="conda", needless=needless)
+        # An editor's backup of main.c is called as conda calls a main that it is about to delete.
+        file = _original(path).relative_to(prefix.path).as_posix()
+        if path.name.endswith(_TRASH) or file in prefix.owned_files:
+            yield path, "conda"
 
 
 def _walk(prefix: Path) -> Iterator[Path]:
-    """The files that conda renamed, in order."""
+    """The files that are named as conda renames them, in order."""
     for folder, folders, files in os.walk(prefix):
         if folder == str(prefix):
             folders[:] = [name for name in folders if name not in _NOT_OURS]
         folders.sort()
         for name in sorted(files):
-            if name.endswith(_SET_ASIDE_BY_CONDA):
+            if name.endswith((_RENAMED, _TRASH)):
                 yield Path(folder, name)
 
 
