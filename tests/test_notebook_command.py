@@ -169,6 +169,21 @@ def test_condas_own_specs_stay_condas(spec: str) -> None:
     assert with_index(read(["install", spec])).verb == "install"
 
 
+@pytest.mark.parametrize("option", ["-U", "-r req.txt", "--index-url=https://i", "--pre"])
+def test_options_of_the_bridge_alone_go_to_its_own_door(option: str) -> None:
+    assert with_index(read(words(f"install {option} x", windows=False))).verb == "pypi-install"
+
+
+def test_a_spec_with_spaces_is_no_option_of_a_shell() -> None:
+    with pytest.raises(Refused, match="no package before '>='"):
+        read(["install", "rich", ">=", "13"])
+
+
+def test_a_repair_is_not_asked_about() -> None:
+    fixed = without_conda(read(["doctor", "--fix", "moo"]), PREFIX)
+    assert fixed == ("doctor", "--yes", "--prefix", PREFIX, "--fix", "moo")
+
+
 def test_without_conda_the_bridge_does_what_it_can() -> None:
     for line, verb in (("-v install x", "install"), ("uninstall x", "remove"), ("pypi-install x", "install")):
         given = without_conda(read(words(line, windows=False)), PREFIX)
@@ -319,6 +334,7 @@ def test_names_that_nobody_has_get_the_nearest_ones() -> None:
     assert failure.suggestion(["sklearn"], []) == "Did you mean: %conda install scikit-learn"
     assert failure.suggestion(["json"], []).startswith("json is part of Python")
     assert failure.suggestion(["zzz"], ["moo"]) == 'Look for it: %conda search "*zzz*"'
+    assert failure.suggestion(["zzz"], ["moo"], searchable=False) == ""
     assert failure.suggestion([], ["moo"]) == ""
     document = '{"exception_name": "PackagesNotFoundError", "message": "not on channels:\\n\\n  - zz=1\\n"}'
     assert failure.read(document, "", 1, "install").lacking == ("zz",)

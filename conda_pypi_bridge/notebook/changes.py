@@ -47,10 +47,15 @@ class Change:
     modules: tuple[str, ...] = ()
 
 
+#: The record of a virtual environment's own Python, which no command installs.
+_ADOPTED = "-venv.json"
+
+
 def snapshot(prefix: Path) -> Snapshot:
     """The records of an environment now; none where there is no environment."""
     try:
         files = list((prefix / "conda-meta").glob("*-*-*.json"))
+        files = [file for file in files if not file.name.endswith(_ADOPTED)]
         stats = {file.name: file.stat() for file in files}
     except OSError:  # a command is at work, or it is no folder
         return {}

@@ -57,6 +57,10 @@ _REMOVING = {"remove", "uninstall", "pypi-bridge remove"}
 _NAMING = {"install", "create", "pypi-install", "pypi-bridge install"}
 _NOT_THERE = {"--only-deps", "-o", "--download-only"}
 
+#: Options of install that conda's own does not have.
+_OURS_ALONE = {"-U", "--upgrade", "-r", "--requirement", "-i", "--index-url", "--extra-index-url", "--pre"}
+_OURS_ALONE |= {"--allow-hooks"}
+
 #: What ``python -m conda_pypi_bridge`` calls the same thing.
 _WITHOUT_CONDA = {
     "install": "install",
@@ -225,6 +229,9 @@ def read(tokens: Sequence[str], specs: Sequence[str] = ()) -> Command:
     verb = rest.pop(0) if rest else ""
     while verb in _GROUPS and rest and not rest[0].startswith("-"):
         verb = f"{verb} {rest.pop(0)}"
+    if verb in _NAMING and (stray := next((word for word in rest if re.match(r"[<>=!~]", word)), None)):
+        hint = f'Write it without spaces, or in quotes: %conda {verb} "numpy>=2"'
+        raise Refused(f"there is no package before {stray!r}", hint=hint)
     if specs:
         verb = verb or "install"
         if verb not in _CHANGING:
@@ -238,8 +245,9 @@ def from_help(text: str) -> Takes:
 
 
 def with_index(command: Command) -> Command:
-    """The command at the door that reads PEP 508 in full, where conda's own would drop half of a spec."""
-    if command.verb == "install" and any(_PEP_508.match(spec) for spec in command.specs):
+    """The command at the bridge's own door, where conda's would drop half of a spec or refuse an option."""
+    ours = any(word.partition("=")[0] in _OURS_ALONE for word in command.rest)
+    if command.verb == "install" and (ours or any(_PEP_508.match(spec) for spec in command.specs)):
         return replace(command, verb="pypi-install")
     return command
 
@@ -250,7 +258,7 @@ def without_conda(command: Command, prefix: str) -> tuple[str, ...] | None:
     verb = after if first == "pypi-bridge" else _WITHOUT_CONDA.get(command.verb)
     if not verb or "--all" in command.rest:
         return None
-    takes = _BOTH if verb in ("install", "remove") else _PREFIX
+    takes = _BOTH if verb in ("install", "remove") or "--fix" in command.rest else _PREFIX
     newest = ("--upgrade",) if command.verb in ("update", "upgrade") else ()
     return Command(verb=verb, rest=(*command.options, *newest, *command.rest)).argv(prefix, takes)
 

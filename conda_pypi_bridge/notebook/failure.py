@@ -73,8 +73,11 @@ def read(out: str, err: str, status: int, verb: str) -> Failure:
     return Failure(message=message or f"conda {verb} failed", hint=hint, lacking=lacking)
 
 
-def suggestion(lacking: Sequence[str], known: Iterable[str]) -> str:
-    """What to try for names that nobody has; `known` are names that somebody has. "" without any."""
+def suggestion(lacking: Sequence[str], known: Iterable[str], *, searchable: bool = True) -> str:
+    """What to try for names that nobody has; `known` are names that somebody has. "" without any.
+
+    `searchable` tells whether there is a conda that could search.
+    """
     for name in lacking:
         if name in sys.stdlib_module_names:
             return f"{name} is part of Python: import it without installing anything."
@@ -83,7 +86,7 @@ def suggestion(lacking: Sequence[str], known: Iterable[str]) -> str:
     if near:
         others = f" (or {', '.join(near[1:])})" if near[1:] else ""
         return f"Did you mean: %conda install {near[0]}{others}"
-    return f'Look for it: %conda search "*{lacking[0]}*"' if lacking else ""
+    return f'Look for it: %conda search "*{lacking[0]}*"' if lacking and searchable else ""
 
 
 def _near(name: str, known: Sequence[str]) -> list[str]:
@@ -93,7 +96,7 @@ def _near(name: str, known: Sequence[str]) -> list[str]:
 
 
 def _unknown_subcommand(choice: re.Match[str]) -> Failure:
-    choices = re.findall(r"[\w-]+", choice["choices"])
+    choices = [*re.findall(r"[\w-]+", choice["choices"]), "where"]
     near = difflib.get_close_matches(choice["word"], choices, n=1)
     hint = f"Did you mean: %conda {near[0]}" if near else f"There are: {', '.join(sorted(choices))}"
     return Failure(message=f"conda has no subcommand {choice['word']!r}", hint=hint)

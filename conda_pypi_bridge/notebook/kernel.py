@@ -220,7 +220,9 @@ class Kernel:
             message, hint = failed.message, failed.hint
             if failed.lacking:
                 message = _nobody_has(failed.lacking, door.bridged)
-                hint = failure.suggestion(failed.lacking, self._known_names(door.conda))
+                hint = failure.suggestion(
+                    failed.lacking, self._known_names(door.conda), searchable=door.conda is not None
+                )
             left = f"{what} failed after {seconds}" + (", and left this changed:" if changed else ".")
             return CondaCommandError(message, hint, log, headline=left)
         if place and place.is_dir() and (absent := missing(place, command.expected)):
@@ -277,8 +279,12 @@ def _location(command: Command, finished: Finished) -> Path | None:
     return Path(match["path"].strip()) if match else None
 
 
+#: What needs no conda.
+_WORKING = "%conda install, update, remove, doctor and where"
+
+
 def _no_conda(command: Command, search: Search) -> Refused:
     places = "; ".join(search.tried)
     message = f"{command.title} needs conda, and there is none"
-    hint = "%conda install and %conda remove work without it. Set CONDA_EXE to name a conda."
+    hint = f"{_WORKING} work without it. Set CONDA_EXE to name a conda."
     return Refused(f"{message}: {places}", hint=hint)
