@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 from . import condarc, settings
 from .doctor import KINDS, Door, Finding, Kind, Repair, Terminal, diagnose, fix
 from .engines import Engine
+from .errors import SpecError
 from .index import Index
 from .model import ProjectName
 from .namedata import load_table
@@ -52,7 +53,10 @@ class Checkup:
     opened: Callable[[Prefix], Session]
 
     def examine(self, only: Sequence[str] = ()) -> list[Finding]:
-        """What there is to say of everything, or of `only` some packages, whatever spelling they have."""
+        """What there is to say of everything, or of `only` some packages, whatever spelling they have.
+
+        Raises `SpecError` for a name that nothing here has.
+        """
         health = read_health(self.prefix, environ=os.environ, home=Path.home(), deep=self.door.deep)
         conda = condarc.load(self.prefix, os.environ, Path.home())
         names = Names(
@@ -62,6 +66,11 @@ class Checkup:
         )
         found = diagnose(health, names, _markers(health), self.door, _in_use(health))
         wanted = {canonicalize_name(name) for name in only}
+        prefix = health.prefix
+        here = [*(r["name"] for r in prefix.conda_meta), *(d.project for d in prefix.dists)]
+        strange = wanted - {canonicalize_name(name) for name in [*here, *(f.name for f in found)]}
+        if strange:
+            raise SpecError(min(strange), "nothing of that name is installed here")
         return [finding for finding in found if not wanted or canonicalize_name(finding.name) in wanted]
 
     def fix(

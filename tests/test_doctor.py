@@ -162,6 +162,13 @@ def test_a_healthy_environment_has_nothing_to_be_said_of(patient: Patient) -> No
     result = patient.doctor("--deep")
     assert result.stdout.startswith("0 problems, 0 remarks (contents of files compared).")
     assert patient.findings() == []
+    assert patient.findings("moo") == []
+
+
+def test_a_name_that_nothing_here_has_is_an_error(patient: Patient) -> None:
+    result = patient.doctor("nosuch", check=False)
+    assert result.returncode == 1
+    assert "'nosuch': nothing of that name is installed here" in result.stderr
 
 
 # -- placed by pip -------------------------------------------------------------------------------------
