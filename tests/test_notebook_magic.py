@@ -406,7 +406,7 @@ def test_without_any_conda_the_bridge_installs_and_says_where_it_looked(
         assert "CONDA_EXE is not set" in error[0] and "PATH" in error[0]
         assert "%conda install" in error[1]
         missing = opened.fails("%conda install sheeep").error
-        assert missing[1] == '  Look for it: %conda search "*sheeep*"'
+        assert "sheeep" in missing[0] and not any("search" in line for line in missing)
 
 
 def test_a_virtual_environment_is_served_by_the_bridge(

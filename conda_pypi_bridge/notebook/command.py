@@ -57,6 +57,9 @@ _REMOVING = {"remove", "uninstall", "pypi-bridge remove"}
 _NAMING = {"install", "create", "pypi-install", "pypi-bridge install"}
 _NOT_THERE = {"--only-deps", "-o", "--download-only"}
 
+#: A version constraint without a name before it.
+_STRAY = re.compile(r"[<>=!~]=?(?:\d.*)?")
+
 #: Options of install that conda's own does not have.
 _OURS_ALONE = {"-U", "--upgrade", "-r", "--requirement", "-i", "--index-url", "--extra-index-url", "--pre"}
 _OURS_ALONE |= {"--allow-hooks"}
@@ -229,7 +232,7 @@ def read(tokens: Sequence[str], specs: Sequence[str] = ()) -> Command:
     verb = rest.pop(0) if rest else ""
     while verb in _GROUPS and rest and not rest[0].startswith("-"):
         verb = f"{verb} {rest.pop(0)}"
-    if verb in _NAMING and (stray := next((word for word in rest if re.match(r"[<>=!~]", word)), None)):
+    if verb in _NAMING and (stray := next(filter(_STRAY.fullmatch, rest), None)):
         hint = f'Write it without spaces, or in quotes: %conda {verb} "numpy>=2"'
         raise Refused(f"there is no package before {stray!r}", hint=hint)
     if specs:
