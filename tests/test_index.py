@@ -372,7 +372,11 @@ def test_a_damaged_cache_is_an_empty_cache(server: IndexServer, tmp_path: Path) 
     server.max_age = 60
     index = index_of(server, cache=tmp_path)
     page, text = the_page(index), index.metadata(the_wheel(index))
-    for damage in (lambda content: content[:-1], lambda content: b"", lambda content: bytes([content[0] ^ 1]) + content[1:]):
+    for damage in (
+        lambda content: content[:-1],
+        lambda content: b"",
+        lambda content: bytes([content[0] ^ 1]) + content[1:],
+    ):
         for path in tmp_path.rglob("*"):
             if path.is_file():
                 path.write_bytes(damage(path.read_bytes()))
