@@ -52,10 +52,10 @@ class Checkup:
     door: Door
     opened: Callable[[Prefix], Session]
 
-    def examine(self, only: Sequence[str] = ()) -> list[Finding]:
+    def examine(self, only: Sequence[str] = (), *, again: bool = False) -> list[Finding]:
         """What there is to say of everything, or of `only` some packages, whatever spelling they have.
 
-        Raises `SpecError` for a name that nothing here has.
+        Raises `SpecError` for a name that nothing here has, unless it may just have gone (`again`).
         """
         health = read_health(self.prefix, environ=os.environ, home=Path.home(), deep=self.door.deep)
         conda = condarc.load(self.prefix, os.environ, Path.home())
@@ -69,7 +69,7 @@ class Checkup:
         prefix = health.prefix
         here = [*(r["name"] for r in prefix.conda_meta), *(d.project for d in prefix.dists)]
         strange = wanted - {canonicalize_name(name) for name in [*here, *(f.name for f in found)]}
-        if strange:
+        if strange and not again:
             raise SpecError(min(strange), "nothing of that name is installed here")
         return [finding for finding in found if not wanted or canonicalize_name(finding.name) in wanted]
 
@@ -103,7 +103,7 @@ def carry_out(
     if getattr(args, "fix", False):
         repair = patient.fix(found, args, terminal, dry_run=dry_run)
         if repair.fixed and not dry_run:
-            found = patient.examine(args.packages)
+            found = patient.examine(args.packages, again=True)
             repair = repair.seen_again(found)
     document = findings_document(patient.prefix, found, repair, dry_run=dry_run)
     text = findings_text(patient, found, repair, dry_run=dry_run)
