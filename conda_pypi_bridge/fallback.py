@@ -63,7 +63,7 @@ class FallbackSolver:
                 return self._guarded(self._plain.solve_for_transaction(**modifiers))
             except UNSATISFIABLE as error:
                 failure = error
-                if not (self._lacking or bridged_names(self._prefix)):
+                if not (self._lacking or self._bridged):
                     raise
         from .transparent import solved
 
@@ -103,12 +103,16 @@ class FallbackSolver:
     def _concerned(self, modifiers: Mapping[str, Any]) -> bool:
         """Whether the backend alone would miss something: newer packages, extras, a ``pip:`` section."""
         if asked_to_update_all(modifiers):
-            return bool(bridged_names(self._prefix))
+            return bool(self._bridged)
         return bool(environment_files() or self._extras) or any(self._is_ours(spec) for spec in self._specs)
 
     def _is_ours(self, spec: Any) -> bool:
         """Whether a spec is of a package that came from the index, or names the bridge's channel."""
-        return is_ours(spec) or spec.name in bridged_names(self._prefix)
+        return is_ours(spec) or spec.name in self._bridged
+
+    @cached_property
+    def _bridged(self) -> frozenset[str]:
+        return bridged_names(self._prefix)
 
     @cached_property
     def _lacking(self) -> frozenset[str]:
@@ -120,5 +124,5 @@ class FallbackSolver:
         """The packages of which newer versions are offered, although what is installed would do."""
         named = frozenset(spec.name for spec in self._specs)
         if asked_to_update_all(modifiers) or asked_to_update_deps(modifiers):
-            return named | bridged_names(self._prefix)
+            return named | self._bridged
         return named

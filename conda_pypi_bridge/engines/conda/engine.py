@@ -32,7 +32,7 @@ from ...tags import make_target
 from ...versions import conda_version
 from .. import Problem, version_pair
 from .calling import UNSATISFIABLE, Solving
-from .records import BridgeChannel, conda_record, is_cached, renamed, written
+from .records import BridgeChannel, conda_record, dist_of, in_a_cache, is_cached, renamed, written
 from .transaction import BridgeTransaction
 
 try:
@@ -226,7 +226,7 @@ class CondaEngine:
 
     def _ours(self, record: Any) -> Any:
         """The record under the bridge's channel, whether the overlay, the prefix or a cache had it."""
-        package = self._packages.get(_dist(record))
+        package = self._packages.get(dist_of(record))
         if package is not None:
             return conda_record(package)
         return renamed(record) if record.channel.canonical_name == CHANNEL else record
@@ -242,7 +242,7 @@ class CondaEngine:
             base_url=record.channel.base_url or channel,
             subdir=record.subdir,
             size=record.get("size") or 0,
-            package=self._packages.get(_dist(record)),
+            package=self._packages.get(dist_of(record)),
         )
 
     # -- changing the prefix -----------------------------------------------------------------------
@@ -283,7 +283,7 @@ class CondaEngine:
             return False
 
     def has(self, dist: str) -> bool:
-        return any(is_cached(Path(folder), dist) for folder in context.pkgs_dirs)
+        return in_a_cache(dist)
 
     def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
         cache = PackageCacheData.first_writable()
@@ -317,13 +317,13 @@ def _without_swaps(setup: Any) -> Any:
     """The setup without packages of ours that would give way to themselves: in the prefix and the overlay."""
     linked, unlinked = _bridged(setup.link_precs), _bridged(setup.unlink_precs)
     return setup._replace(
-        link_precs=tuple(r for r in setup.link_precs if _dist(r) not in linked & unlinked),
-        unlink_precs=tuple(r for r in setup.unlink_precs if _dist(r) not in linked & unlinked),
+        link_precs=tuple(r for r in setup.link_precs if dist_of(r) not in linked & unlinked),
+        unlink_precs=tuple(r for r in setup.unlink_precs if dist_of(r) not in linked & unlinked),
     )
 
 
 def _bridged(records: Iterable[Any]) -> set[str]:
-    return {_dist(record) for record in records if record.channel.canonical_name == CHANNEL}
+    return {dist_of(record) for record in records if record.channel.canonical_name == CHANNEL}
 
 
 def _is_known(row: Row) -> bool:
@@ -331,10 +331,6 @@ def _is_known(row: Row) -> bool:
     if row.package is None:
         return True
     return any(PackageCacheData.query_all(MatchSpec(f"{row.name}=={row.version}={row.build}")))
-
-
-def _dist(record: Any) -> str:
-    return f"{record.name}-{record.version}-{record.build}"
 
 
 def _nothing() -> None:

@@ -60,6 +60,16 @@ def is_cached(folder: Path, dist: str) -> bool:
     return (folder / dist / "info" / "repodata_record.json").is_file()
 
 
+def dist_of(item: Any) -> str:
+    """``name-version-build`` of a record, or of a spec that names one exactly."""
+    return f"{item.get('name')}-{item.get('version')}-{item.get('build')}"
+
+
+def in_a_cache(dist: str) -> bool:
+    """Whether any of conda's package caches holds the package ready-extracted."""
+    return any(is_cached(Path(folder), dist) for folder in context.pkgs_dirs)
+
+
 @contextmanager
 def written(overlay: Sequence[PackageRecord], *, deps: bool, limits: Sequence[str] = ()) -> Iterator[Channel]:
     """The overlay as a channel on disk, as every solver backend reads it.

@@ -22,7 +22,7 @@ from conda.models.prefix_graph import PrefixGraph
 
 from ...model import PackageRecord
 from .calling import is_ours, ordered
-from .records import conda_record, is_cached
+from .records import conda_record, dist_of, in_a_cache
 
 
 class Revision:
@@ -37,26 +37,26 @@ class Revision:
         self._prefix = prefix
         self._requested = tuple(history.get_requested_specs_map().values())
         self._wanted = [MatchSpec.from_dist_str(text) for text in texts]
-        self._installed = {_dist(record): record for record in PrefixData(str(prefix)).iter_records()}
+        self._installed = {dist_of(record): record for record in PrefixData(str(prefix)).iter_records()}
 
     @property
     def python(self) -> str | None:
         """The version of Python in that state, where it is another than now."""
         named = (
-            spec for spec in self._wanted if spec.name == "python" and _dist(spec) not in self._installed
+            spec for spec in self._wanted if spec.name == "python" and dist_of(spec) not in self._installed
         )
         return next((str(spec.get("version")) for spec in named), None)
 
     @property
     def bridged(self) -> Sequence[str]:
         """``name-version-build`` of the packages of the bridge that are not installed now."""
-        ours = (_dist(spec) for spec in self._wanted if is_ours(spec))
+        ours = (dist_of(spec) for spec in self._wanted if is_ours(spec))
         return [dist for dist in ours if dist not in self._installed]
 
     @property
     def lost(self) -> Sequence[str]:
         """Those that no cache has."""
-        return [d for d in self.bridged if not any(is_cached(Path(f), d) for f in context.pkgs_dirs)]
+        return [dist for dist in self.bridged if not in_a_cache(dist)]
 
     def transaction(self, packages: Iterable[PackageRecord]) -> UnlinkLinkTransaction:
         """What leads there; `packages` are the lost ones. Raises conda's ``PackagesNotFoundError``."""
@@ -71,7 +71,7 @@ class Revision:
 
     def _records(self, spec: MatchSpec, rebuilt: dict[str, Any]) -> Iterator[Any]:
         """Records of exactly that package, from where it costs least."""
-        dist = _dist(spec)
+        dist = dist_of(spec)
         yield from (records[dist] for records in (self._installed, rebuilt) if dist in records)
         if is_ours(spec):
             yield from PackageCacheData.query_all(
@@ -79,8 +79,3 @@ class Revision:
             )
         else:
             yield from SubdirData.query_all(spec, channels=context.channels, subdirs=context.subdirs)
-
-
-def _dist(item: Any) -> str:
-    """``name-version-build`` of a record, or of a spec that names one exactly."""
-    return f"{item.get('name')}-{item.get('version')}-{item.get('build')}"
