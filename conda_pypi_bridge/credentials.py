@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from .redaction import redact
+from .redaction import CONDA_TOKEN, redact
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +40,12 @@ def split_credentials(url: str) -> tuple[str, Auth | None]:
         return url, None
     user, _, password = userinfo.partition(":")
     return urlunsplit(parts._replace(netloc=host)), Auth(unquote(user), unquote(password))
+
+
+def split_token(url: str) -> tuple[str, str]:
+    """`url` without the token of a conda channel (``/t/TOKEN``), and that token, "" where it has none."""
+    found = CONDA_TOKEN.search(url)
+    return (url.replace(found[0], "", 1), found["token"]) if found else (url, "")
 
 
 def public_url(url: str) -> str:

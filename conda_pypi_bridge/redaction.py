@@ -12,7 +12,8 @@ _STARS = "***"
 
 #: A URL's words: up to white space or a quote. A file has no user information, and ``@`` in its path.
 _URL = re.compile(r"(?<!file)://(?P<rest>[^\s'\"]+)")
-_CONDA_TOKEN = re.compile(r"/t/[^/]+")
+#: conda's token in the path of a channel's URL.
+CONDA_TOKEN = re.compile(r"/t/(?P<token>[^/]+)")
 _HEADER = re.compile(r"(?i)((?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?(?:basic|bearer|digest)\s+)\S+")
 
 
@@ -34,7 +35,7 @@ def _shown(rest: str) -> str:
     if "/" in hidden:  # of a password, or the host of a path with an "@" in it
         place = f"{_STARS}@{place}"
     place, mark, query = place.partition("?")
-    return _CONDA_TOKEN.sub("", place) + mark + "&".join(map(_masked, query.split("&")))
+    return CONDA_TOKEN.sub("", place) + mark + "&".join(map(_masked, query.split("&")))
 
 
 def _masked(parameter: str) -> str:

@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 
 import rattler
 from rattler.exceptions import InvalidChannelError
+from rattler.networking import Client
 
 from ...condarc import CondaConfig
 from ...errors import ConfigError
+from .access import Access
 
 _T = TypeVar("_T")
 
@@ -60,10 +62,10 @@ class Loop:
             raise
 
 
-def gateway(cache: Path, *, offline: bool) -> rattler.Gateway:
+def gateway(cache: Path, client: Client | None, *, offline: bool) -> rattler.Gateway:
     """What reads channels, keeping what it has read in memory, and on disk in `cache`."""
     settings = rattler.SourceConfig(cache_action="force-cache-only" if offline else "cache-or-fetch")
-    return rattler.Gateway(cache_dir=cache, default_config=settings)
+    return rattler.Gateway(cache_dir=cache, default_config=settings, client=client)
 
 
 def is_name(channel: str) -> bool:
@@ -73,13 +75,15 @@ def is_name(channel: str) -> bool:
     )
 
 
-def channel(name: str, config: CondaConfig) -> rattler.Channel:
+def channel(name: str, config: CondaConfig, access: Access) -> rattler.Channel:
     """A channel by URL, path or name; names as conda's ``custom_channels`` and alias resolve them.
 
-    Raises `ConfigError` for what is none.
+    What its URL holds of credentials goes to `access`. Raises `ConfigError` for what is none.
     """
     try:
-        return _channel(name, config)
+        found = _channel(name, config)
+        public = access.public(found.base_url)
+        return found if public == found.base_url else rattler.Channel(public)
     except InvalidChannelError as error:
         raise ConfigError(f"{name!r} is no channel: {error}") from error
 

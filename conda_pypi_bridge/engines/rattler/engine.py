@@ -37,6 +37,7 @@ from ...report import Reporter
 from ...tags import make_target
 from ...versions import conda_version
 from .. import Problem, version_pair
+from .access import Access
 from .channels import Loop, Overlay, Subdir, channel, gateway, is_name, priorities
 from .records import (
     PIP,
@@ -82,7 +83,9 @@ class RattlerEngine:
         self._cache = cache / "pkgs"
         self._subdir = config.subdir or str(Subdir.current())
         self._platforms = [Subdir(self._subdir), Subdir("noarch")]
-        self._channels = [channel(name, config) for name in channels]
+        access = Access()
+        self._channels = [channel(name, config, access) for name in channels]
+        self._client = access.client()
         named = zip(self._channels, channels, strict=True)
         self._names = {c.base_url.rstrip("/"): name for c, name in named if is_name(name)}
         self.names = names
@@ -94,7 +97,7 @@ class RattlerEngine:
         self._final: list[rattler.RepoDataRecord] = []
         self._target: Target | None = None
         self._loop = Loop()
-        self._gateway = gateway(cache / "repodata", offline=offline)
+        self._gateway = gateway(cache / "repodata", self._client, offline=offline)
 
     # -- the prefix as it is -----------------------------------------------------------------------
 
@@ -360,6 +363,7 @@ class RattlerEngine:
             list(records),
             self.path,
             cache_dir=self._cache,
+            client=self._client,
             installed_packages=installed_records(self.path),
             reinstall_packages={str(name) for name in self._prefix.broken},
             ignored_packages={r.name.normalized for r in records if r.channel in (PIP, VENV)},
