@@ -271,7 +271,11 @@ def _write_installer_files(
     """INSTALLER, provenance_url.json and RECORD (PEP 376, 710)."""
     assert record.wheel is not None
     folder = f"{SITE_PACKAGES}/{wheel.dist_info}"
-    provenance = {"archive_info": {"hashes": {"sha256": record.wheel.sha256}}, "url": url}
+    provenance = {
+        "archive_info": {"hashes": {"sha256": record.wheel.sha256}},
+        "index_url": record.wheel.index,
+        "url": url,
+    }
     added = [_write(stage, f"{folder}/INSTALLER", b"conda\n")]
     if url:
         added.append(_write(stage, f"{folder}/provenance_url.json", _json(provenance)))
@@ -326,7 +330,7 @@ def _about(record: PackageRecord, wheel: WheelFile, url: str) -> dict[str, Any]:
         "license": record.license,
         "summary": record.summary,
         **{key: link for key, link in links.items() if link},
-        "extra": {"wheel": {"url": url, "sha256": record.wheel.sha256}},
+        "extra": {"wheel": {"index": record.wheel.index, "url": url, "sha256": record.wheel.sha256}},
     }
 
 

@@ -42,7 +42,8 @@ class ChannelWant:
 
 @dataclass(frozen=True)
 class PageWant:
-    """What does the index say of a project? -> `ProjectPage`, or None where no index has it."""
+    """What does the index say of a project? -> `ProjectPage`, None where no index has it, or the
+    `BridgeError` that tells why none is asked."""
 
     project: ProjectName
 
@@ -162,6 +163,11 @@ class Closure:
         """Whether the user asked for the project, as opposed to a requirement of a package."""
         return any(not edge.required_by for edge in self.edges.get(project, ()))
 
+    def page(self, project: ProjectName) -> ProjectPage | None:
+        """What the index was found to have of the project, as far as it was asked."""
+        page = self._answers.get(PageWant(project))
+        return page if isinstance(page, ProjectPage) else None
+
     # -- what the lookahead goes over --------------------------------------------------------------
 
     def versions(self, need: Need) -> Sequence[Version] | None:
@@ -170,13 +176,13 @@ class Closure:
         elsewhere = _versions(self._answers.get(ChannelWant(name), ()))
         if self._has(need, name) or any(self._specifier(need).filter(elsewhere, prereleases=True)):
             return None
-        page = self._answers.get(PageWant(need.project))
-        return self._shelf(page).versions(self._specifier(need)) if isinstance(page, ProjectPage) else ()
+        page = self.page(need.project)
+        return () if page is None else self._shelf(page).versions(self._specifier(need))
 
     def wheel(self, project: ProjectName, version: Version) -> Wheel | None:
         """The wheel of a version for the target; None where there is none, or it was refused."""
-        page = self._answers.get(PageWant(project))
-        wheel = self._shelf(page).wheel(version) if isinstance(page, ProjectPage) else None
+        page = self.page(project)
+        wheel = None if page is None else self._shelf(page).wheel(version)
         return None if wheel is None or wheel.filename in self.refused else wheel
 
     def include(self, wheel: Wheel, extras: frozenset[str]) -> bool:
@@ -248,6 +254,9 @@ class Closure:
             self.problems[edge.project] = Blocked(edge.project, required_by=edge.required_by)
             return
         page = yield PageWant(edge.project)
+        if isinstance(page, BridgeError):
+            self.problems[edge.project] = page
+            return
         if page is None:
             self.problems[edge.project] = self._absent(
                 edge, _versions(self._answers.get(ChannelWant(name), ()))
@@ -316,7 +325,8 @@ class Closure:
         """A channel has the project itself: only its extras come from the index's metadata."""
         page = yield PageWant(edge.project)
         if not isinstance(page, ProjectPage):
-            self.problems[edge.project] = NoExtras(edge.project, required_by=edge.required_by)
+            absent = NoExtras(edge.project, required_by=edge.required_by)
+            self.problems[edge.project] = page if isinstance(page, BridgeError) else absent
             return
         exact = [w for w in self._shelf(page).fitting(self._specifier(edge)) if w.version in versions]
         if not exact:
@@ -383,8 +393,8 @@ class Closure:
                 queue.append(needed.project)
 
     def _only_candidate(self, project: ProjectName) -> CoreMetadata | None:
-        page = self._answers.get(PageWant(project))
-        if project not in self.overlaid or not isinstance(page, ProjectPage):
+        page = self.page(project)
+        if project not in self.overlaid or page is None:
             return None
         limit = self._versions.get(project, SpecifierSet())
         wheels = list(islice(self._shelf(page).fitting(limit), 2))

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from .errors import ConfigError
@@ -45,8 +46,9 @@ class IndexConfig:
     first one over the network that has a project owns it. What ``file:`` indexes and `find_links` (folders,
     HTML files or URLs of HTML pages) offer joins what the owner offers. `cert` is a CA bundle,
     `client_cert` a PEM file. `timeout` is in seconds of silence; `retries` counts tries after the first.
-    `trusted_hosts` (``host`` or ``host:port``) have their certificates unchecked. `private_patterns`
-    (fnmatch) match normalised names that must never be sent to `public_index`.
+    `trusted_hosts` (``host`` or ``host:port``) have their certificates unchecked. `private` maps patterns
+    (fnmatch) of normalised names to the only index that may be asked for them; "" stands for all but
+    `public_index`.
     """
 
     indexes: tuple[str, ...] = field(default=(), repr=False)
@@ -58,7 +60,7 @@ class IndexConfig:
     timeout: float = TIMEOUT
     retries: int = RETRIES
     trusted_hosts: frozenset[str] = frozenset()
-    private_patterns: tuple[str, ...] = ()
+    private: Mapping[str, str] = field(default_factory=dict, repr=False)
     keyring: bool = True
 
 
@@ -69,7 +71,7 @@ def load(
     environ: Mapping[str, str] = os.environ,
     home: Path | None = None,
     prefix: Path | None = None,
-    private_patterns: Iterable[str] = (),
+    private: Mapping[str, str] = MappingProxyType({}),
     platform: str = sys.platform,
 ) -> IndexConfig:
     """The configuration that ``pip install`` would have in the environment `prefix`.
@@ -95,7 +97,7 @@ def load(
         timeout=_number(settings, "timeout", _number(settings, "default-timeout", TIMEOUT)),
         retries=int(_number(settings, "retries", RETRIES)),
         trusted_hosts=frozenset(settings.get("trusted-host", "").split()),
-        private_patterns=tuple(private_patterns),
+        private={pattern: url and _index_url(url) for pattern, url in private.items()},
         keyring=settings.get("keyring-provider") != "disabled",
     )
 

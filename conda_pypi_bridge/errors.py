@@ -63,6 +63,20 @@ class OfflineError(BridgeError):
         self.what = what
 
 
+class OtherIndex(BridgeError):
+    """An installed project came from an index that is not configured now, and is asked for nowhere else."""
+
+    def __init__(self, project: str, index: str, *, absent: bool = False) -> None:
+        where = "no other index has it" if absent else "it is looked for nowhere else"
+        super().__init__(
+            f"{project} came from {index}, which is not configured now, and {where}",
+            hint=f"Name that index: --extra-index-url {index}"
+            " (for good, in condarc: plugins: pypi_bridge_extra_index_urls)",
+        )
+        self.project = project
+        self.index = index
+
+
 class NotFound(BridgeError):
     """No channel and no index has the project."""
 

@@ -134,7 +134,7 @@ class Fetcher:
         self._limits = limits or Limits()
         self.redact = Redactor()
         self.credentials = Credentials(self.redact, keyring=config.keyring)
-        for url in (*config.indexes, *config.find_links):
+        for url in (*config.indexes, *config.find_links, *config.private.values()):
             self.credentials.learn(url)
         for proxy in config.proxies.values():
             auth = split_credentials(proxy)[1]

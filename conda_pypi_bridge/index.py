@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import hashlib
 import logging
 import re
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,10 +20,11 @@ from packaging.version import InvalidVersion, Version
 
 from .config import IndexConfig
 from .credentials import origin, public_url
-from .errors import IndexFailure, MetadataRefused, OfflineError
+from .errors import IndexFailure, MetadataRefused, OfflineError, OtherIndex
 from .fetch import ANSWERS, Answer, Fetcher, Limits
-from .localindex import LocalIndexes, file_sha256, local_path
+from .localindex import LocalIndexes, file_sha256, local_path, place_of
 from .model import ProjectName, ProjectPage, Wheel
+from .origins import Origins
 from .pages import Page, only, project_page
 from .remotepages import RemotePages
 from .remotezip import BadWheel, NoRanges, local_metadata, remote_metadata
@@ -57,7 +57,8 @@ class Index:
 
     The first index over the network that has a project owns it, and no other is asked; files of the user's
     own ``file:`` indexes and --find-links places join what the owner has. `cache_dir` may be shared with
-    other processes. `offline` answers from there alone.
+    other processes. `offline` answers from there alone. `origins` tells which index installed projects came
+    from: nobody who took over a private name elsewhere can replace those.
     """
 
     def __init__(
@@ -68,16 +69,18 @@ class Index:
         offline: bool = False,
         reporter: Warns | None = None,
         limits: Limits | None = None,
+        origins: Callable[[], Mapping[ProjectName, str]] = dict,
     ) -> None:
         self._config = config
         self._offline = offline
         self._reporter = reporter
         self._fetcher = Fetcher(config, limits=limits)
         self._store = Store(cache_dir / "store")
+        self._origins = Origins(config, origins, self._store)
         self._wheels = cache_dir / "wheels"
         self._remote = RemotePages(self._fetcher, self._store, offline=offline)
         self._local = LocalIndexes(config.indexes, config.find_links, self._store)
-        self._pages: _Once[ProjectName, ProjectPage | None] = _Once()
+        self._pages: _Once[tuple[ProjectName, Sequence[str]], ProjectPage | None] = _Once()
         self._links: _Once[str, Page] = _Once()
         self._metadata: _Once[str, bytes] = _Once()
         self._offers_metadata: _Once[tuple[str, str, int | None], bool] = _Once()
@@ -95,13 +98,32 @@ class Index:
         """Close the connections."""
         self._fetcher.close()
 
-    def page(self, project: ProjectName) -> ProjectPage | None:
+    def page(self, project: ProjectName, *, named: bool = False, version: str = "") -> ProjectPage | None:
         """What there is of `project`, or None where no index has it.
 
+        What is installed is asked for only where it came from; if that is not configured, only where the
+        user `named` it. A `version` that was installed before is likewise asked for where that came from.
         Raises `IndexFailure` when an index cannot be asked or gives no usable answer, which is never taken
-        for absence; `OfflineError` when the answer is in no cache.
+        for absence; `OfflineError` when the answer is in no cache; `OtherIndex`.
         """
-        return self._pages.get(project, lambda: self._find(project))
+        came_from = self._origins.of(project, version)
+        strayed = bool(came_from) and not self._origins.is_configured(came_from, project)
+        if strayed and not named:
+            raise OtherIndex(project, came_from)
+        urls = self._origins.urls(project, came_from, named=named)
+        page = self._pages.get((project, urls), lambda: self._find(project, urls))
+        if strayed and page is None:
+            raise OtherIndex(project, came_from, absent=True)
+        return page
+
+    def origin(self, project: ProjectName) -> str:
+        """The index that the installed `project` came from; "" where nothing tells."""
+        return self._origins.of(project)
+
+    def strayed(self, project: ProjectName) -> str:
+        """That index, if it is not configured now."""
+        url = self._origins.of(project)
+        return "" if not url or self._origins.is_configured(url, project) else url
 
     def metadata(self, wheel: Wheel) -> bytes:
         """The METADATA file of `wheel`, without downloading the wheel where that can be avoided.
@@ -127,29 +149,28 @@ class Index:
         else:
             self._transfer(wheel, destination, progress)
         self._check_promise(wheel, destination)
+        self._origins.remember(wheel)
         return destination
 
     # Pages
 
-    def _find(self, project: ProjectName) -> ProjectPage | None:
+    def _find(self, project: ProjectName, urls: Sequence[str]) -> ProjectPage | None:
         pages = [*self._local.pages(project), *self._linked(project)]
         try:
-            owner = self._owner(project)
+            owner = self._owner(project, urls)
         except OfflineError:
             if not pages:
                 raise
             owner = None
         return _joined([*pages, owner] if owner else pages)
 
-    def _owner(self, project: ProjectName) -> ProjectPage | None:
-        """The page of the first index over the network that has the project."""
-        for url in self._config.indexes:
-            if local_path(url) or (url == self._config.public_index and self._is_private(project)):
-                continue
+    def _owner(self, project: ProjectName, urls: Sequence[str]) -> ProjectPage | None:
+        """The page of the first of these indexes that has the project."""
+        for url in urls:
             page = self._remote.get(f"{url}{project}/", project)
             if page is not None:
                 self._tell(project, page.warnings)
-                return project_page(page, project, public_url(url))
+                return project_page(page, project, place_of(url))
         return None
 
     def _linked(self, project: ProjectName) -> list[ProjectPage]:
@@ -159,7 +180,7 @@ class Index:
             if local_path(url) is None:
                 own = only(self._links.get(url, partial(self._read_links, url)), project)
                 if own.files:
-                    pages.append(project_page(own, project, public_url(url)))
+                    pages.append(project_page(own, project, place_of(url)))
         return pages
 
     def _read_links(self, url: str) -> Page:
@@ -167,9 +188,6 @@ class Index:
         if page is None:
             raise IndexFailure(public_url(url), "HTTP 404 (this URL comes from find-links)")
         return page
-
-    def _is_private(self, project: ProjectName) -> bool:
-        return any(fnmatch.fnmatchcase(project, pattern) for pattern in self._config.private_patterns)
 
     def _tell(self, project: ProjectName, warnings: Sequence[str]) -> None:
         for text in warnings:

@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
+from .credentials import origin, public_url
 from .errors import IndexFailure
 from .model import ProjectName, ProjectPage
 from .pages import Listing, Page, PageError, decode_html, only, project_page
+from .redaction import redact
 from .store import Store
 
 _BLOCK = 1 << 20
@@ -22,6 +24,17 @@ def local_path(place: str) -> Path | None:
     if parts.scheme == "file":
         return Path(urllib.request.url2pathname(parts.path))
     return None if parts.scheme in ("http", "https") else Path(place)
+
+
+def place_of(text: str) -> str:
+    """The URL of an index or a --find-links place as packages made of its wheels remember it: no secrets."""
+    path = local_path(text)
+    return path.absolute().as_uri() if path else redact(public_url(text))
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two such URLs lead to the same place."""
+    return origin(one) == origin(other) and urlsplit(one).path.rstrip("/") == urlsplit(other).path.rstrip("/")
 
 
 class LocalIndexes:
@@ -51,7 +64,7 @@ class LocalIndexes:
     def _page(self, page: Page, place: Path, project: ProjectName) -> ProjectPage:
         files = tuple(self._with_hash(listing, page.base) for listing in page.files)
         page = Page(files=files, base=page.base, warnings=page.warnings)
-        return project_page(page, project, place.absolute().as_uri(), local=True)
+        return project_page(page, project, place_of(str(place)), local=True)
 
     def _with_hash(self, listing: Listing, base: str) -> Listing:
         """A file on this disk needs no hash from its page: it is what the user put there."""

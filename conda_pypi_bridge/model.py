@@ -96,7 +96,8 @@ class Wheel:
     `sha256` is lower-case hex; `size` is in bytes; `build` is the wheel's build tag as
     `packaging` reads it. `yanked` is the reason (possibly empty), or None (PEP 592).
     `metadata_sha256` is the PEP 658 hash: None where the index does not announce the file, "" where
-    it announces it without a hash.
+    it announces it without a hash. `index` is the URL of the index (or --find-links place) that lists it,
+    without credentials.
     """
 
     filename: str
@@ -111,6 +112,7 @@ class Wheel:
     yanked: str | None = None
     upload_time: dt.datetime | None = None
     metadata_sha256: str | None = None
+    index: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

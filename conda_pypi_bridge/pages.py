@@ -112,7 +112,7 @@ def project_page(page: Page, project: ProjectName, index: str, *, local: bool = 
             sdists.append(name)
             continue
         try:
-            wheels.append(_wheel(listing, project, page.base, local))
+            wheels.append(_wheel(listing, project, page.base, index, local))
         except PageError as reason:
             refused[name] = str(reason)
     return ProjectPage(
@@ -144,7 +144,7 @@ def _parse_head(head: str) -> tuple[str, Version, tuple[()] | tuple[int, str]]:
 _parse_tags = lru_cache(maxsize=8192)(parse_tag)
 
 
-def _wheel(listing: Listing, project: ProjectName, base: str, local: bool) -> Wheel:
+def _wheel(listing: Listing, project: ProjectName, base: str, index: str, local: bool) -> Wheel:
     """The wheel of one listing; `PageError` where a rule forbids it."""
     filename = listing.filename
     if not filename.endswith(".whl"):
@@ -176,6 +176,7 @@ def _wheel(listing: Listing, project: ProjectName, base: str, local: bool) -> Wh
         yanked=listing.yanked,
         upload_time=_time(listing.upload_time),
         metadata_sha256=None if listing.metadata is None else listing.metadata.lower(),
+        index=index,
     )
 
 

@@ -22,7 +22,8 @@ from .versions import conda_version
 def restored(plan: Plan, target: Target, engine: Engine, index: Index) -> Plan:
     """The plan, with the records of those packages that are linked anew and are in no cache.
 
-    Raises `PrefixError` for a package that the index does not give any more.
+    Raises `PrefixError` for a package that the index does not give any more, `OtherIndex` for one that came
+    from an index that is not configured now.
     """
     link = [_restored(row, target, engine, index) for row in plan.link]
     return replace(plan, link=link)
@@ -42,10 +43,13 @@ def _restored(row: Row, target: Target, engine: Engine, index: Index) -> Row:
 
 
 def rebuilt(dist: str, target: Target, names: Names, index: Index) -> PackageRecord | None:
-    """The record whose ``name-version-build`` is `dist`; None where the index does not give it exactly."""
+    """The record whose ``name-version-build`` is `dist`; None where the index does not give it exactly.
+
+    Raises `OtherIndex` where it came from one that is not configured now.
+    """
     name, version, _ = dist.rsplit("-", 2)
     project, extra = _project(CondaName(name), names)
-    page = index.page(project)
+    page = index.page(project, version=version)
     wheels = [] if page is None else [w for w in page.wheels if conda_version(w.version) == version]
     records = (_record(wheel, extra, target, names, index) for wheel in wheels)
     return next((record for record in records if record is not None and record.dist == dist), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,10 +15,11 @@ from . import specs, translate
 from .candidates import Limits
 from .closure import DEPTHS, ChannelWant, Closure, Edge, PageWant, Want
 from .engines import Engine, Problem
-from .errors import BridgeError, MetadataRefused, Unsatisfiable, Untranslatable, WheelRefused
+from .errors import BridgeError, MetadataRefused, OtherIndex, Unsatisfiable, Untranslatable, WheelRefused
 from .explain import conflict
 from .index import Index
-from .model import CondaName, CoreMetadata, Plan, ProjectName, Request, Target, Wheel
+from .localindex import same_place
+from .model import CondaName, CoreMetadata, Plan, ProjectName, ProjectPage, Request, Target, Wheel
 from .report import Reporter, Silent
 from .requirementfiles import RequirementFile
 from .versions import conda_spec
@@ -83,12 +84,17 @@ class Resolver:
         """The plan, and the closure it was chosen from."""
         closure = self._closure(requests)
         try:
-            return closure, self._solve(closure, requests, DEPTHS)
+            plan = self._solve(closure, requests, DEPTHS)
+            closure.remarks.update(dict.fromkeys(self._moves(plan)))
+            return closure, plan
         except Unsatisfiable as error:
             found = conflict(closure) or conflict(closure, self._held(closure))
             if found is None:
                 raise
-            raise Unsatisfiable(found.sentence, hint=self._suggestion(requests, found.projects)) from error
+            lacking = closure.problems.get(found.projects[-1])
+            other = lacking.hint if isinstance(lacking, OtherIndex) else ""
+            hint = other or self._suggestion(requests, found.projects)
+            raise Unsatisfiable(found.sentence, hint=hint) from error
 
     def _held(self, closure: Closure) -> Iterator[tuple[str, Requirement]]:
         """Requirements of what pip placed and nobody asked to change."""
@@ -100,7 +106,7 @@ class Resolver:
         closure = Closure(
             target=self.target,
             names=self.engine.names,
-            installed=self._installed(),
+            installed=self._installed(requests),
             limits=self._limits(requests),
             pre=self.options.pre,
             follow=self.options.deps,
@@ -110,14 +116,35 @@ class Resolver:
         upgraded = {
             p for p in self.engine.projects if self.engine.names.conda_name(p) in self.options.upgrade
         }
-        closure.require(Edge(p, SpecifierSet(), required_by=ENVIRONMENT) for p in sorted(upgraded - named))
+        strayed = self._strayed(requests)
+        closure.remarks.update(dict.fromkeys(_left_alone(strayed, upgraded)))
+        free = upgraded - named - set(strayed)
+        closure.require(Edge(p, SpecifierSet(), required_by=ENVIRONMENT) for p in sorted(free))
         return closure
 
-    def _installed(self) -> Mapping[CondaName, str]:
+    def _strayed(self, requests: Sequence[Request]) -> Mapping[ProjectName, str]:
+        """Installed projects that are looked for nowhere, with the index that they came from."""
+        named = {request.project for request in requests}
+        found = {p: self.index.strayed(p) for p in self.engine.projects if p not in named}
+        return {project: url for project, url in found.items() if url}
+
+    def _newer(self, requests: Sequence[Request]) -> frozenset[CondaName]:
+        """What need not stay as it is."""
+        return self.options.upgrade - {self.engine.names.conda_name(p) for p in self._strayed(requests)}
+
+    def _moves(self, plan: Plan) -> Iterator[str]:
+        """Sentences on what now comes from another index than before, because the user named it."""
+        for wheel in (row.package.wheel for row in plan.link if row.package is not None):
+            before = self.index.origin(wheel.project) if wheel is not None else ""
+            if wheel is not None and before and not same_place(before, wheel.index):
+                yield f"{wheel.project} came from {before}, and now comes from {wheel.index}"
+
+    def _installed(self, requests: Sequence[Request]) -> Mapping[CondaName, str]:
         """What is there and may stay as it is."""
         if self.options.bare:
             return {}
-        return {n: v for n, v in self.engine.installed.items() if n not in self.options.upgrade}
+        newer = self._newer(requests)
+        return {n: v for n, v in self.engine.installed.items() if n not in newer}
 
     def _solve(self, closure: Closure, requests: Sequence[Request], depths: Sequence[int | None]) -> Plan:
         """Solve with an overlay that grows until there is a solution, or nothing left to list."""
@@ -125,8 +152,9 @@ class Resolver:
         solved: set[str] | None = None
         for depth in depths:
             if failure is not None and not self.options.bare:
-                installed = self.engine.projects
-                closure.require(Edge(p, SpecifierSet(), required_by=ENVIRONMENT) for p in installed)
+                strayed = self._strayed(requests)
+                free = [project for project in self.engine.projects if project not in strayed]
+                closure.require(Edge(p, SpecifierSet(), required_by=ENVIRONMENT) for p in free)
             if failure is not None:
                 closure.widen(depth)
             self.reporter.phase("Reading the package index")
@@ -144,7 +172,7 @@ class Resolver:
                         overlay=closure.records,
                         limits=[*self._limit_specs()],
                         deps=self.options.deps,
-                        newer=self.options.upgrade,
+                        newer=self._newer(requests),
                         bare=self.options.bare,
                     )
                 )
@@ -222,7 +250,8 @@ class Resolver:
             try:
                 while True:
                     for want in closure.wants():
-                        running[pool.submit(self._look_up, want)] = want
+                        named = isinstance(want, PageWant) and closure.asked(want.project)
+                        running[pool.submit(self._look_up, want, named)] = want
                     if not running:
                         return
                     for done in wait(running, return_when=FIRST_COMPLETED).done:
@@ -231,13 +260,19 @@ class Resolver:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _look_up(self, want: Want) -> object:
+    def _look_up(self, want: Want, named: bool) -> object:
         match want:
             case ChannelWant(name):
                 return self.engine.on_channels(name)
             case PageWant(project):
-                return self.index.page(project)
+                return self._page(project, named)
         return self._metadata(want.wheel)
+
+    def _page(self, project: ProjectName, named: bool) -> ProjectPage | OtherIndex | None:
+        try:
+            return self.index.page(project, named=named)
+        except OtherIndex as error:
+            return error
 
     def _metadata(self, wheel: Wheel) -> CoreMetadata | BridgeError:
         """A wheel's metadata, or the reason why the wheel cannot be used (another version may do)."""
@@ -250,6 +285,17 @@ class Resolver:
             found = f"its metadata is of {metadata.name} {metadata.version}"
             return WheelRefused(wheel.filename, "metadata-agrees", found, member="METADATA")
         return metadata
+
+
+def _left_alone(strayed: Mapping[ProjectName, str], wanted: Collection[ProjectName]) -> Iterator[str]:
+    """A sentence for each index that is not configured, on what of the `wanted` came from it."""
+    for url in dict.fromkeys(url for project, url in strayed.items() if project in wanted):
+        projects = sorted(project for project in wanted if strayed.get(project) == url)
+        stay = "it stays as it is" if len(projects) == 1 else "they stay as they are"
+        yield (
+            f"{', '.join(projects)} came from {url}, which is not configured now; {stay}"
+            f" (to update: -U {' '.join(projects)} --extra-index-url {url})"
+        )
 
 
 def _refuse_hopeless(closure: Closure) -> None:

@@ -47,7 +47,7 @@ class Session:
             index_url=getattr(args, "index_url", None) or files.index_url or self.settings.index_url,
             extra_index_urls=given,
             prefix=self.prefix.path,
-            private_patterns=self.settings.private,
+            private=self.settings.private,
         )
         found = replace(
             found,
@@ -62,6 +62,7 @@ class Session:
             cache_folder() / "index",
             offline=bool(getattr(args, "offline", False)) or self.conda.offline,
             limits=limits,
+            origins=lambda: self.prefix.origins,
         )
 
     def open_index(self, files: RequirementFile, limits: Limits | None = None) -> Index:

@@ -5,6 +5,7 @@ plugins:
   pypi_bridge_index_url: https://...        # instead of pip's configuration
   pypi_bridge_extra_index_urls: [https://...]
   pypi_bridge_private: ["acme-*"]           # names that never go to the public index
+  pypi_bridge_private: {"acme-*": https://...}  # or: names for which that index alone is asked
   pypi_bridge_block: ["some-project"]       # patterns of names that are never taken from an index
   pypi_bridge_min_age_days: 30              # younger projects: plain conda -y refuses them
   pypi_bridge_hints: false                  # conda's errors say nothing of the index
@@ -16,7 +17,7 @@ plugins:
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,13 +31,16 @@ _PREFIX = "pypi_bridge_"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the user settled for good; the command line goes first. URLs may hold credentials."""
+    """What the user settled for good; the command line goes first. URLs may hold credentials.
+
+    `private` maps patterns of names to the only index to ask for them, "" to all but the public one.
+    """
 
     enabled: bool = False
     pip_sections: bool = False
     index_url: str | None = field(default=None, repr=False)
     extra_index_urls: tuple[str, ...] = field(default=(), repr=False)
-    private: tuple[str, ...] = ()
+    private: Mapping[str, str] = field(default_factory=dict, repr=False)
     block: tuple[str, ...] = ()
     min_age: dt.timedelta = dt.timedelta(days=30)
     hints: bool = True
@@ -59,14 +63,14 @@ def read(plugins: Mapping[str, Any]) -> Settings:
             known = ", ".join(_PREFIX + name for name in _TYPES)
             raise ConfigError(f"condarc: plugins: there is no setting {_PREFIX}{key} (there are: {known})")
         if not isinstance(value, _TYPES[key]):
-            raise ConfigError(f"condarc: plugins: {_PREFIX}{key} must be a {_TYPES[key].__name__}")
+            raise ConfigError(f"condarc: plugins: {_PREFIX}{key} must be a {_spelled(_TYPES[key])}")
     names = {canonicalize_name(str(project)): str(name) for project, name in ours.get("names", {}).items()}
     return Settings(
         enabled=ours.get("enabled", False),
         pip_sections=ours.get("pip_sections", False),
         index_url=ours.get("index_url"),
         extra_index_urls=tuple(map(str, ours.get("extra_index_urls", ()))),
-        private=tuple(map(str, ours.get("private", ()))),
+        private=_private(ours.get("private", ())),
         block=tuple(map(str, ours.get("block", ()))),
         min_age=dt.timedelta(days=ours.get("min_age_days", 30)),
         hints=ours.get("hints", True),
@@ -74,12 +78,23 @@ def read(plugins: Mapping[str, Any]) -> Settings:
     )
 
 
-_TYPES: Mapping[str, type] = {
+def _private(patterns: Sequence[Any] | Mapping[Any, Any]) -> dict[str, str]:
+    """Patterns alone, or each with its index."""
+    if isinstance(patterns, Mapping):
+        return {str(pattern): str(url) for pattern, url in patterns.items()}
+    return dict.fromkeys(map(str, patterns), "")
+
+
+def _spelled(kind: type | tuple[type, ...]) -> str:
+    return " or a ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+
+
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
     "enabled": bool,
     "pip_sections": bool,
     "index_url": str,
     "extra_index_urls": list,
-    "private": list,
+    "private": (list, dict),
     "block": list,
     "min_age_days": int,
     "hints": bool,

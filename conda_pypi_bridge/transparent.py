@@ -13,7 +13,8 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from .bridge import reasoned, replacement, requests_of
-from .display import Terminal
+from .closure import Closure
+from .display import Terminal, plain
 from .engines.conda import (
     UNSATISFIABLE,
     Solving,
@@ -187,7 +188,9 @@ def _solved(session: Session, asked: Asked) -> Any:
         target=work.target, engine=work.engine, index=work.index, options=work.options, reporter=Silent()
     )
     closure, plan = resolver.resolve(requests)
-    _refuse_newcomers(plan, work.index, session.settings.min_age)
+    _refuse_newcomers(plan, closure, session.settings.min_age)
+    for remark in () if is_quiet() else closure.remarks:
+        print(f"warning: {plain(remark)}", file=sys.stderr)
     work.engine.remember_words(asked.specs)
     return work.transaction(restored(reasoned(closure, plan), work.target, work.engine, work.index))
 
@@ -221,7 +224,7 @@ def _pip_section() -> RequirementFile:
     return read_pip_sections(environment_files(), environ=os.environ)
 
 
-def _refuse_newcomers(plan: Plan, index: Index, age: dt.timedelta) -> None:
+def _refuse_newcomers(plan: Plan, closure: Closure, age: dt.timedelta) -> None:
     """A name that is new on the index may be a slip of the pen that somebody waited for.
 
     Where conda asks before it goes on, its question is below the upload date; a script is refused.
@@ -229,7 +232,7 @@ def _refuse_newcomers(plan: Plan, index: Index, age: dt.timedelta) -> None:
     if not asks_nobody():
         return
     for row in plan.link:
-        page = index.page(row.package.project) if row.package is not None else None
+        page = closure.page(row.package.project) if row.package is not None else None
         first = page.first_release if page is not None else None
         if page is not None and first is not None and is_young(first, age):
             raise Newcomer(page.project, first)

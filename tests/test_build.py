@@ -139,6 +139,7 @@ def test_about_says_what_and_whence(tmp_path: Path) -> None:
     assert about["doc_url"] == "https://docs.invalid"
     assert (about["license"], about["summary"]) == ("MIT", "Ünicode")
     assert about["extra"]["wheel"] == {
+        "index": "",
         "url": f"https://files.invalid/{FILENAME}",
         "sha256": hashlib.sha256(content).hexdigest(),
     }
@@ -157,8 +158,10 @@ def test_provenance_holds_no_secret(tmp_path: Path) -> None:
     """PEP 710, as PEP 610: "security sensitive information [...] MUST be stripped"."""
     content = demo()
     url = f"https://canary:canary@files.invalid/a/{FILENAME}?signature=canary#canary"
-    package = unpacked(tmp_path, content, wheel=replace(promise(FILENAME, content), url=url))
+    wheel = replace(promise(FILENAME, content), url=url, index="https://index.invalid/simple/")
+    package = unpacked(tmp_path, content, wheel=wheel)
     assert load(package / INFO / "provenance_url.json") == {
+        "index_url": "https://index.invalid/simple/",
         "url": f"https://files.invalid/a/{FILENAME}",
         "archive_info": {"hashes": {"sha256": hashlib.sha256(content).hexdigest()}},
     }

@@ -216,7 +216,10 @@ def test_proxy_client_certificate_and_keyring(home: Path) -> None:
 
 
 def test_private_patterns_are_handed_through(home: Path) -> None:
-    assert load(home, private_patterns=["corp-*"]).private_patterns == ("corp-*",)
+    given = {"corp-*": "", "acme-*": "https://me:secret@acme.invalid/simple"}
+    found = load(home, private=given)
+    assert found.private == {"corp-*": "", "acme-*": "https://me:secret@acme.invalid/simple/"}
+    assert "secret" not in repr(found)
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,7 @@ def test_a_json_page_becomes_wheels(server: IndexServer, tmp_path: Path) -> None
         size=len(server.files[WHEEL]),
         upload_time=UPLOADED,
         metadata_sha256=first.metadata_sha256,
+        index=server.url,
     )
     assert first.metadata_sha256 and len(first.metadata_sha256) == 64
     assert [str(tag) for tag in first.tags] == ["py3-none-any"]
@@ -148,7 +149,7 @@ def test_private_names_are_not_sent_to_the_public_index(
     server: IndexServer, other: IndexServer, tmp_path: Path
 ) -> None:
     other.add("corp-tool", "99.0")
-    private = {"public_index": other.url, "private_patterns": ("corp-*", "secret")}
+    private = {"public_index": other.url, "private": {"corp-*": "", "secret": ""}}
     index = index_of(server, other, cache=tmp_path, **private)
     assert index.page(ProjectName("corp-tool")) is None
     assert index.page(ProjectName("secret")) is None
@@ -161,7 +162,7 @@ def test_other_names_are_asked_for_at_the_public_index(
     server: IndexServer, other: IndexServer, tmp_path: Path
 ) -> None:
     other.add("numbers", "1.0")
-    index = index_of(server, other, cache=tmp_path, public_index=other.url, private_patterns=("corp-*",))
+    index = index_of(server, other, cache=tmp_path, public_index=other.url, private={"corp-*": ""})
     assert the_page(index, ProjectName("numbers")).index == other.url
 
 

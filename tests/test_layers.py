@@ -45,6 +45,7 @@ RANKS = {
     # edges
     "index": 23,
     "build": 23,
+    "origins": 22,
     "remotepages": 22,
     "remotezip": 22,
     "transfer": 22,

@@ -51,9 +51,9 @@ class IndexForRepair:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._index, name)
 
-    def page(self, project: ProjectName) -> ProjectPage | None:
+    def page(self, project: ProjectName, *, named: bool = False) -> ProjectPage | None:
         """As `Index.page`."""
-        page, version = self._index.page(project), self._versions.get(project)
+        page, version = self._index.page(project, named=named), self._versions.get(project)
         if page is None or version is None:
             return page
         return replace(page, wheels=tuple(wheel for wheel in page.wheels if wheel.version == version))

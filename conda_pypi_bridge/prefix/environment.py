@@ -104,6 +104,16 @@ class Prefix:
         """The projects that these packages hold."""
         return tuple(dist.project for dist in self.dists if dist.owner in self.bridged_names)
 
+    @cached_property
+    def origins(self) -> Mapping[ProjectName, str]:
+        """The index that each of these projects came from, where its files tell."""
+        if self.python is None:
+            return {}
+        site = self.python.site_packages
+        folders = {folder for name, folder in self.metadata_folders() if name in self.bridged_names}
+        found = {dists.project_of_folder(folder): dists.index_url(site / folder) for folder in folders}
+        return {project: url for project, url in found.items() if url}
+
     @property
     def problems(self) -> tuple[str, ...]:
         """Sentences on distributions, and requirements of distributions, that cannot be read."""
