@@ -6,7 +6,6 @@ linked. Both engines walk through it alike; doors call it and show what it retur
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,8 +20,9 @@ from .closure import Closure
 from .engines import Engine
 from .errors import Cancelled, SpecError
 from .index import Index
+from .locks import scratch
 from .make import local_record, make
-from .model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Request, Row, Target
+from .model import CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Request, Row, Target
 from .names import Names
 from .rebuild import restored
 from .report import Reporter
@@ -125,9 +125,9 @@ def build(
     built: list[Built] = []
 
     def write(record: PackageRecord, unpack: Callable[[Path], object]) -> None:
-        with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as scratch:
-            unpack(Path(scratch) / record.dist)
-            built.append(Built(record=record, path=pack(Path(scratch) / record.dist, folder, level=level)))
+        with scratch(index.folder) as place:
+            unpack(place / record.dist)
+            built.append(Built(record=record, path=pack(place / record.dist, folder, level=level)))
 
     make(chosen, target, write, index, options, reporter, local=local)
     return sorted(built, key=lambda item: item.path)

@@ -16,15 +16,14 @@ import re
 import shutil
 import sys
 import tarfile
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
 if sys.version_info >= (3, 14):
@@ -33,6 +32,7 @@ else:
     from backports import zstd
 
 from .errors import BridgeError
+from .locks import entry
 from .model import PackageRecord
 from .wheelfile import open_wheel
 from .wheelreader import HEADERS, SCRIPTS, SITE_PACKAGES, Digest, Member, WheelFile
@@ -89,7 +89,7 @@ def unpack(
     url = _public_url(record.wheel.url if source_url is None else source_url)
     with open_wheel(wheel_path, record.wheel, allow_hooks=allow_hooks) as wheel:
         members = _chosen_members(wheel, _headers_folder(record, python))
-        with _staged(destination) as stage:
+        with _made(destination) as stage:
             files = _write_members(wheel, members, stage)
             files += _write_installer_files(wheel, record, files, stage, url)
             _copy_licences(wheel, files, stage)
@@ -110,19 +110,27 @@ def pack(package_dir: Path, out_dir: Path, *, level: int = 3) -> Path:
     info = [path for path in files if path.is_relative_to(package_dir / "info")]
     rest = [path for path in files if not path.is_relative_to(package_dir / "info")]
     mtime = index.get("timestamp", 0) // 1000
-    with _replacing(out_dir / f"{stem}.conda") as target, zipfile.ZipFile(target, "w") as archive:
+    with entry(out_dir, f"{stem}.conda") as folder:
+        draft = folder / f"{stem}.conda"
+        _write_archive(draft, stem, {"pkg": rest, "info": info}, package_dir, mtime, level)
+        _read_back(draft, {path.relative_to(package_dir).as_posix() for path in rest})
+        return draft.replace(out_dir / draft.name)
+
+
+def _write_archive(
+    path: Path, stem: str, parts: Mapping[str, Sequence[Path]], package_dir: Path, mtime: int, level: int
+) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(_zip_entry("metadata.json"), b'{"conda_pkg_format_version": 2}')
-        for kind, members in ("pkg", rest), ("info", info):
+        for kind, members in parts.items():
             entry = _zip_entry(f"{kind}-{stem}.tar.zst")
             with (
                 archive.open(entry, "w", force_zip64=True) as packed,
                 zstd.open(packed, "wb", level=level) as plain,
                 tarfile.open(fileobj=plain, mode="w|", format=tarfile.PAX_FORMAT) as tar,
             ):
-                for path in members:
-                    _add(tar, path, path.relative_to(package_dir).as_posix(), mtime)
-    _read_back(out_dir / f"{stem}.conda", {path.relative_to(package_dir).as_posix() for path in rest})
-    return out_dir / f"{stem}.conda"
+                for file in members:
+                    _add(tar, file, file.relative_to(package_dir).as_posix(), mtime)
 
 
 def _read_back(package: Path, expected: set[str]) -> None:
@@ -132,22 +140,7 @@ def _read_back(package: Path, expected: set[str]) -> None:
     with package.open("rb") as file:
         found = {member.name for _, member in stream_conda_component(package.name, file, "pkg")}
     if found != expected:
-        package.unlink()
-        raise BridgeError(f"{package.name} cannot be read back as it was written, and was deleted")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `path` once it is complete."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".pack-", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            yield file
-            file.close()
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        raise BridgeError(f"{package.name} cannot be read back as it was written, and is not kept")
 
 
 def _zip_entry(name: str) -> zipfile.ZipInfo:
@@ -169,23 +162,19 @@ def _add(tar: tarfile.TarFile, path: Path, name: str, mtime: int) -> None:
 
 def unpack_meta(record: PackageRecord, destination: Path) -> None:
     """Write the package of a `record` without a wheel to the new folder `destination`: ``info/`` alone."""
-    with _staged(destination) as stage:
+    with _made(destination) as stage:
         _write_info(record, [], stage, about={"license": record.license, "summary": record.summary})
 
 
 @contextmanager
-def _staged(destination: Path) -> Iterator[Path]:
-    """A private folder that becomes `destination` on success and vanishes on failure."""
-    if os.path.lexists(destination):
-        raise FileExistsError(f"{destination} exists already")
-    private = Path(tempfile.mkdtemp(prefix=".unpack-", dir=destination.parent))
+def _made(destination: Path) -> Iterator[Path]:
+    """The new folder `destination`, which vanishes on failure."""
+    destination.mkdir()
     try:
-        stage = private / destination.name
-        stage.mkdir()
-        yield stage
-        stage.rename(destination)
-    finally:
-        shutil.rmtree(private, ignore_errors=True)
+        yield destination
+    except BaseException:
+        shutil.rmtree(destination, ignore_errors=True)
+        raise
 
 
 def _chosen_members(wheel: WheelFile, headers: str) -> dict[str, Member]:

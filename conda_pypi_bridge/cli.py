@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from .arguments import parser
 from .errors import BridgeError
+from .locks import give_up
 from .verbs import VERBS, flag
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> None:
     """`main`, and the end of the process."""
     status = main()
+    give_up()  # the end may be so sudden that nothing else runs
     engine = sys.modules.get(f"{__package__}.engines.rattler")
     if engine is not None:
         engine.exit_now(status)
@@ -118,6 +120,18 @@ def _fail(args: argparse.Namespace, error: BridgeError, *, status: int = 1) -> i
     if int(getattr(args, "verbosity", 0) or 0) >= 2:
         traceback.print_exc(file=sys.stderr)
     return status
+
+
+def settle_prefix(prefix: str) -> None:
+    """Undo what a command left in a prefix that was cut short, before conda reads it."""
+    from .prefix import settle
+
+    try:
+        settle(Path(prefix))
+    except BridgeError as error:
+        from .engines.conda import as_conda_error
+
+        raise as_conda_error(error) from error
 
 
 def print_health(prefix: str) -> None:

@@ -78,6 +78,8 @@ class Index:
         self._store = Store(cache_dir / "store")
         self._origins = Origins(config, origins, self._store)
         self._wheels = cache_dir / "wheels"
+        #: The cache, where there is room for scratch folders too.
+        self.folder = cache_dir
         self._remote = RemotePages(self._fetcher, self._store, offline=offline)
         self._local = LocalIndexes(config.indexes, config.find_links, self._store)
         self._pages: _Once[tuple[ProjectName, Sequence[str]], ProjectPage | None] = _Once()

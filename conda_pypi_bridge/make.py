@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,8 @@ from .build import unpack, unpack_meta
 from .errors import Cancelled, SpecError
 from .index import Index
 from .localindex import file_sha256
-from .model import CHANNEL, Candidate, PackageRecord, ProjectName, Target, Wheel
+from .locks import scratch
+from .model import Candidate, PackageRecord, ProjectName, Target, Wheel
 from .names import Names
 from .report import Reporter
 from .resolve import FETCHERS, Options
@@ -66,8 +66,8 @@ def make(
         for warning in unpack(wheel, record, place, python=python, allow_hooks=options.allow_hooks):
             reporter.warn(warning)
 
-    with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as folder, ThreadPoolExecutor(FETCHERS) as pool:
-        jobs = [pool.submit(one, record, Path(folder)) for record in records]
+    with scratch(index.folder) as folder, ThreadPoolExecutor(FETCHERS) as pool:
+        jobs = [pool.submit(one, record, folder) for record in records]
         try:
             for job in jobs:
                 job.result()

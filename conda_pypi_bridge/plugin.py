@@ -15,6 +15,8 @@ from conda.exceptions import PackagesNotFoundError
 from conda.plugins import hookimpl, types
 from conda.plugins.types import CondaHealthCheck, CondaPreCommand, CondaSetting, CondaSolver, CondaSubcommand
 
+from . import JOURNAL
+
 #: Commands that may choose packages, and those that read which channel a package is of.
 _SOLVING = {"install", "create", "update", "upgrade", "env_create", "env_update"}
 _READING = {
@@ -71,6 +73,10 @@ def _prepare(command: str) -> None:
     """Let the channel's name lead nowhere, and put our solver in place where the setting says so."""
     ours = str(Path(__file__).with_name("data") / "condarc.yml")
     context.__init__(search_path=(ours, *SEARCH_PATH), argparse_args=context._argparse_args)
+    if Path(context.target_prefix, JOURNAL).exists():
+        from .cli import settle_prefix
+
+        settle_prefix(context.target_prefix)
     enabled = context.plugins.pypi_bridge_enabled
     if command in _SOLVING and enabled:
         # in place of the choice, not of the name chosen: conda makes its context anew in some commands

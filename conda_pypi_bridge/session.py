@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platformdirs import user_cache_path
-
 from . import condarc, config, settings
 from .engines import Engine
 from .errors import ConfigError
@@ -19,8 +17,9 @@ from .fetch import Limits
 from .index import Index
 from .namedata import load_table
 from .names import Names
-from .prefix import Prefix, dist_mapping, locate, read_prefix, refuse_system_python
+from .prefix import Prefix, dist_mapping, locate, read_prefix, refuse_system_python, settle
 from .requirementfiles import RequirementFile
+from .store import cache_folder
 
 if TYPE_CHECKING:
     from .engines.conda import Solving
@@ -90,6 +89,7 @@ def chosen_prefix(args: argparse.Namespace) -> Path:
     )
     prefix = read_prefix(where)
     refuse_system_python(where)
+    settle(prefix.path)
     return prefix.path
 
 
@@ -130,11 +130,6 @@ def solver_session(prefix: Prefix, solving: Solving | None = None) -> Session:
     ours = settings.read(conda.plugins)
     engine = CondaEngine(prefix, names=_names(prefix, ours), solving=solving)
     return Session(engine=engine, prefix=prefix, root=root_prefix(), conda=conda, settings=ours)
-
-
-def cache_folder() -> Path:
-    """Where the bridge keeps what it may lose: the platform's own place for caches."""
-    return user_cache_path("conda-pypi-bridge")
 
 
 def _names(prefix: Prefix, ours: settings.Settings) -> Names:

@@ -10,7 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from platformdirs import user_cache_path
+
+from .locks import own_folder
+
 _HASH_SIZE = hashlib.sha256().digest_size
+
+
+def cache_folder() -> Path:
+    """Where the bridge keeps what it may lose: the platform's own place for caches."""
+    return user_cache_path("conda-pypi-bridge")
 
 
 class Store:
@@ -24,6 +33,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._parts = folder.parent
 
     def path(self, key: str) -> Path:
         """Where the content of `key` is, or would be."""
@@ -46,19 +56,20 @@ class Store:
 
     def put(self, key: str, content: bytes) -> None:
         """Store `content` under `key`, replacing what was there in one step."""
-        with contextlib.suppress(OSError), staged(self.path(key)) as file:
+        with contextlib.suppress(OSError), staged(self.path(key), own_folder(self._parts)) as file:
             file.write(hashlib.sha256(content).digest())
             file.write(content)
 
 
 @contextlib.contextmanager
-def staged(path: Path) -> Iterator[BinaryIO]:
+def staged(path: Path, parts: Path | None = None) -> Iterator[BinaryIO]:
     """A file that appears at `path`, whole, when the block ends well, and not at all otherwise.
 
-    It is not flushed to the disk: whoever reads it later verifies its hash.
+    Until then it is in the folder `parts`, or beside its place. It is not flushed to the disk: whoever reads
+    it later verifies its hash.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=parts or path.parent)
     stage = Path(name)
     try:
         with os.fdopen(handle, "w+b") as file:

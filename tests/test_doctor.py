@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 from packaging.markers import default_environment
 
 from conda_pypi_bridge.doctor import Deletion, Finding, diagnose, fix
 from conda_pypi_bridge.doctor import Door as Command
+from conda_pypi_bridge.locks import holding
 from conda_pypi_bridge.model import ProjectName
 from conda_pypi_bridge.names import Names
-from conda_pypi_bridge.prefix import Prefix, lock_file, read_health
+from conda_pypi_bridge.prefix import Prefix, read_health
 from conda_pypi_bridge.report import Silent
 from tests.doors import Door
 from tests.indexserver import IndexServer
@@ -601,26 +601,8 @@ def test_an_editors_backup_is_no_file_that_conda_renamed(patient: Patient) -> No
 
 
 @one_door
-def test_a_file_is_no_folder_of_files_set_aside(patient: Patient) -> None:
-    (patient.prefix / ".pypi-bridge-x").touch()
-    assert patient.findings() == []
-
-
-@one_door
-def test_files_that_were_set_aside_are_told_and_kept(patient: Patient) -> None:
-    aside = patient.prefix / ".pypi-bridge-x1y2"
-    aside.mkdir()
-    (aside / "0").write_text("size = 15\n")
-    row = patient.finding("leftover")
-    assert (row["name"], row["safe"]) == (".pypi-bridge-x1y2", False)
-    patient.doctor("--fix", "-y", check=False)
-    assert (aside / "0").exists()
-
-
-@one_door
-def test_what_another_process_is_at_is_no_leftover(patient: Patient) -> None:
-    (patient.prefix / ".pypi-bridge-x1y2").mkdir()
-    with FileLock(lock_file(patient.prefix)):
+def test_another_process_at_work_is_told(patient: Patient) -> None:
+    with holding(patient.prefix):
         row = patient.finding("leftover")
     assert (row["severity"], row["subject"]) == ("info", "lock")
 

@@ -24,6 +24,7 @@ PACKAGE = "conda_pypi_bridge"
 RANKS = {
     # doors
     "__main__": 44,
+    "settle": 44,
     "plugin": 44,
     "server": 44,
     "cli": 43,
@@ -31,6 +32,7 @@ RANKS = {
     "verbs": 42,
     "fallback": 42,
     "hints": 42,
+    "housekeeping": 41,
     "notebook": 41,
     "transparent": 41,
     "display": 40,
@@ -49,24 +51,26 @@ RANKS = {
     "remotepages": 22,
     "remotezip": 22,
     "transfer": 22,
+    "caches": 22,
     "wheelfile": 22,
     "fetch": 21,
     "localindex": 21,
-    "wheelreader": 21,
     "engines.conda": 21,
     "engines.rattler": 21,
+    "wheelreader": 21,
     "engines": 20,
+    "prefix": 20,
+    "store": 20,
     "condarc": 20,
     "condarcfile": 20,
     "config": 20,
     "credentials": 20,
     "namedata": 20,
     "pages": 20,
-    "prefix": 20,
     "requirementfiles": 20,
     "settings": 20,
-    "store": 20,
     "strictzip": 20,
+    "locks": 19,
     # core
     "explain": 14,
     "closure": 13,
@@ -84,7 +88,7 @@ RANKS = {
     "redaction": 0,
     "": -1,  # the package itself: its version
 }
-CORE = {room for room, rank in RANKS.items() if rank < 20}
+CORE = {room for room, rank in RANKS.items() if rank < 19}
 
 #: Who may import a library whose presence depends on the door that the user came through.
 ONLY = {"conda": {"engines.conda", "plugin"}, "rattler": {"engines.rattler"}}

@@ -28,7 +28,6 @@ from conda_pypi_bridge.prefix import (
     read_prefix,
     refuse_system_python,
     requested_specs,
-    set_aside,
 )
 from tests.lab.channels import index_channel, make_conda_package, make_python_package
 from tests.lab.condas import Conda, python_of, site_packages
@@ -601,34 +600,3 @@ def as_plain_user(check: Callable[[], bool]) -> bool:
 def test_a_missing_prefix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PrefixError, match="no environment here"):
         read_prefix(tmp_path / "nowhere")
-
-
-def test_files_that_cannot_be_put_back_are_kept_and_named(venv: Path, wheel: Path) -> None:
-    pip_install(venv, wheel)
-    before = tree(venv)
-    prefix, placed = read_prefix(venv), dist(venv, "foo-bar")
-    stuck = next(file for file in files_of(prefix, placed) if file.suffix == ".py")
-    with (
-        pytest.raises(PrefixError, match="this file could not be put back") as caught,
-        set_aside(prefix, [placed]),
-    ):
-        assert not stuck.exists()
-        (stuck / "in the way").mkdir(parents=True)
-        raise KeyboardInterrupt
-    assert caught.value.prefix == str(stuck)
-    (kept,) = (path for path in venv.glob(".pypi-bridge-*/*"))
-    assert str(kept.parent) in caught.value.hint and kept.name in caught.value.hint
-    (stuck / "in the way").rmdir()
-    stuck.rmdir()
-    kept.replace(stuck)
-    kept.parent.rmdir()
-    assert tree(venv) == before
-
-
-def test_files_that_were_set_aside_come_back_where_something_fails(venv: Path, wheel: Path) -> None:
-    pip_install(venv, wheel)
-    before = tree(venv)
-    with pytest.raises(KeyboardInterrupt), set_aside(read_prefix(venv), [dist(venv, "foo-bar")]):
-        assert not before <= tree(venv)
-        raise KeyboardInterrupt
-    assert tree(venv) == before

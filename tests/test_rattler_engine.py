@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
-from conda_pypi_bridge.prefix.guard import lock_file
+from conda_pypi_bridge.locks import holding
 from tests.indexserver import IndexServer
 from tests.lab.condas import Conda, Home, Result, python_of, run, site_packages
 from tests.lab.trees import diff, snapshot
@@ -157,7 +156,7 @@ def test_a_version_once_asked_for_is_kept(install: Bridge, venv: Path) -> None:
 
 
 def test_a_second_process_waits_and_says_so(install: Bridge, venv: Path) -> None:
-    with FileLock(lock_file(venv)):
+    with holding(venv):
         process = subprocess.Popen(
             [sys.executable, "-m", "conda_pypi_bridge", "remove", "-p", str(venv), "-y", "moo"],
             stderr=subprocess.PIPE,

@@ -8,9 +8,7 @@ place of what pip placed: see `likeness`.
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +18,12 @@ from .. import bridge
 from ..engines import Engine
 from ..errors import BridgeError, Cancelled
 from ..index import Index
-from ..model import CHANNEL, CondaName, InstalledDist, Plan, ProjectName
-from ..prefix import Prefix, held, is_altered, set_aside
+from ..locks import scratch
+from ..model import CondaName, InstalledDist, Plan, ProjectName
+from ..prefix import Prefix, held, is_altered
 from ..prefix.surroundings import is_needless, is_settled
 from ..report import Reporter
+from ..store import cache_folder
 from .likeness import IndexForRepair, Unlike, check
 from .model import Deletion, Finding, Replacement
 
@@ -128,8 +128,8 @@ class _Surgeon:
                 ready.append(case)
         if ready:
             named = frozenset(dist.project for case in ready for dist in case.remedy.dists if keep)
-            with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as folder:
-                self._attempt(ready, named, Path(folder))
+            with scratch(cache_folder()) as folder:
+                self._attempt(ready, named, folder)
 
     def _attempt(self, cases: Sequence[_Case], named: frozenset[ProjectName], wheels: Path) -> None:
         """All in one transaction, but those that the index has otherwise; if it fails, each by itself."""
@@ -212,25 +212,12 @@ class _Replacing:
         check(plan, placed, self._prefix, self._engine.names, self._index, self._named)
         return self._engine.confirm(plan, reporter)
 
-    def link(self, plan: Plan) -> None:
+    def link(
+        self, plan: Plan, replaced: Sequence[InstalledDist] = (), renamed: Mapping[Path, Path] | None = None
+    ) -> None:
         coming = {row.name for row in plan.link}
-        replaced = [d for d in self._dists if self._engine.names.conda_name(d.project) in coming]
-        with _renamed(self._kept), set_aside(self._prefix, replaced):
-            self._engine.link(plan)
-
-
-@contextmanager
-def _renamed(names: Mapping[Path, Path]) -> Iterator[None]:
-    """Files under other names, for good unless the body fails."""
-    moved: list[tuple[Path, Path]] = []
-    try:
-        for file, place in names.items():
-            moved.append((file, file.rename(place)))
-        yield
-    except BaseException:
-        for file, place in moved:
-            place.replace(file)
-        raise
+        taken = [d for d in self._dists if self._engine.names.conda_name(d.project) in coming]
+        self._engine.link(plan, [*taken, *replaced], {**self._kept, **(renamed or {})})
 
 
 def _free_name(file: Path) -> Path:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from ..locks import entry
 
 if TYPE_CHECKING:  # plain conda commands import this package, and need none of it
     from packaging.requirements import Requirement
@@ -37,6 +40,22 @@ def version_pair(version: str) -> tuple[int, int]:
     """``2.36`` -> ``(2, 36)``; of what is no such version, zeros."""
     major, minor = [*version.split("."), "0"][:2]
     return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
+
+
+def place_package(
+    cache: Path, dist: str, is_whole: Callable[[], bool], unpack: Callable[[Path], object]
+) -> None:
+    """Let `unpack` write a package to a new folder, which takes its place in `cache` when it is whole.
+
+    However many processes and threads want it, one makes it, unless `is_whole` tells that it is there.
+    """
+    with entry(cache, dist) as private:
+        if is_whole():
+            return
+        unpack(private / dist)
+        if os.path.lexists(cache / dist):  # left by something else
+            (cache / dist).rename(private / "before")
+        (private / dist).rename(cache / dist)
 
 
 class Engine(Protocol):
@@ -108,6 +127,12 @@ class Engine(Protocol):
         """Let `unpack` write the package to where the engine links it from."""
         ...
 
-    def link(self, plan: Plan) -> None:
-        """Carry out the plan that `solve` or `solve_removal` returned last."""
+    def link(
+        self, plan: Plan, replaced: Sequence[InstalledDist] = (), renamed: Mapping[Path, Path] | None = None
+    ) -> None:
+        """Carry out the plan that `solve` or `solve_removal` returned last, as a whole or not at all.
+
+        What pip placed and is `replaced` goes, besides what the plan itself replaces; files to keep are
+        `renamed`.
+        """
         ...

@@ -4,12 +4,13 @@ Everything is read from files, so that an environment without conda in it and a 
 environment are seen as well as a conda one. Only `append_history`, `prune_empty` and `set_aside` write.
 """
 
-from .dists import files_of, prune_empty
+from .dists import clear_away, files_of, prune_empty
 from .environment import Prefix, dist_mapping, read_prefix
-from .guard import exclusive, held, lock_file, set_aside
+from .guard import exclusive, held, settle
 from .health import DistState, Expected, Health, PackageState, is_altered, read_health
 from .history import append_history, requested_specs
 from .interpreter import PythonInPrefix, native_markers
+from .journal import change_of, journalled, recover
 from .layout import placed_files, refuse_clobbering
 from .locate import is_writable, locate, refuse_system_python
 
@@ -21,21 +22,24 @@ __all__ = [
     "Prefix",
     "PythonInPrefix",
     "append_history",
+    "change_of",
+    "clear_away",
     "dist_mapping",
     "exclusive",
     "files_of",
     "held",
     "is_altered",
     "is_writable",
+    "journalled",
     "locate",
-    "lock_file",
     "native_markers",
     "placed_files",
     "prune_empty",
     "read_health",
     "read_prefix",
+    "recover",
     "refuse_clobbering",
     "refuse_system_python",
     "requested_specs",
-    "set_aside",
+    "settle",
 ]

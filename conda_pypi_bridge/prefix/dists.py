@@ -7,7 +7,7 @@ import glob
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from email.message import Message
 from email.parser import HeaderParser
 from importlib.metadata import Distribution
@@ -107,6 +107,14 @@ def record_rows(prefix: Path, folder: Path) -> Iterator[tuple[str, str, str]]:
             path = posixpath.normpath(posixpath.join(site, row[0].replace("\\", "/")))
             _, digest, size = (*row, "", "")[:3]
             yield path.removeprefix(f"{prefix.as_posix()}/"), digest, size
+
+
+def clear_away(gone: Iterable[Path], renamed: Mapping[Path, Path]) -> None:
+    """Give files other names, and delete those of the others that are `gone`."""
+    for file, place in renamed.items():
+        file.rename(place)
+    for file in set(gone) - renamed.keys():
+        file.unlink(missing_ok=True)
 
 
 def prune_empty(prefix: Prefix, deleted: Iterable[Path]) -> None:

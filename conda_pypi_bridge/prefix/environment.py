@@ -125,6 +125,11 @@ class Prefix:
         return frozenset(file for record in self.conda_meta for file in record.get("files", ()))
 
     @cached_property
+    def files_of_package(self) -> Mapping[CondaName, tuple[str, ...]]:
+        """The paths, relative to the prefix, that each conda package placed."""
+        return {CondaName(record["name"]): tuple(record.get("files", ())) for record in self.conda_meta}
+
+    @cached_property
     def requested(self) -> dict[str, str]:
         """Name -> spec of the installed packages that were asked for by name.
 

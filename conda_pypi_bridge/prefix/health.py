@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ..errors import PrefixError
+from ..locks import is_held
 from ..model import CondaName, InstalledDist
 from . import dists
 from .environment import Prefix, read_record
 from .interpreter import PythonInPrefix
-from .surroundings import Leftover, Outside, count_unowned, is_busy, leftovers, outside
+from .surroundings import Leftover, Outside, count_unowned, leftovers, outside
 
 #: Python writes these anew whenever it needs them, so they tell nothing of a package.
 _BYTECODE = (".pyc", ".pyo")
@@ -160,7 +161,7 @@ def read_health(path: Path, *, environ: Mapping[str, str], home: Path, deep: boo
         leftovers=list(leftovers(found)),
         outside=outside(found, environ, home),
         unowned=count_unowned(found, listed),
-        busy=is_busy(found.path),
+        busy=is_held(found.path),
     )
 
 

@@ -8,12 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from ..model import CHANNEL, ProjectName
+from ..model import ProjectName
 from . import dists
 from .environment import Prefix
-from .guard import lock_file
 from .interpreter import PythonInPrefix
 
 #: What conda calls a file that it is about to delete, and one that it could not delete.
@@ -29,7 +26,7 @@ _NOT_OURS = {"envs", "pkgs"}
 
 @dataclass(frozen=True, kw_only=True)
 class Leftover:
-    """What a command that was cut short left: `by` is ``pip``, ``conda`` or ``bridge``.
+    """What a command that was cut short left: `by` is ``pip`` or ``conda``.
 
     `needless` is whether nothing of it is missed elsewhere.
     """
@@ -62,22 +59,15 @@ def is_settled(path: Path) -> bool:
         changed = path.lstat().st_ctime
     except FileNotFoundError:
         return False
-    return _is_ours(path) or time.time() - changed > _SETTLED_AFTER
+    return time.time() - changed > _SETTLED_AFTER
 
 
 def is_needless(path: Path) -> bool:
     """Whether nothing of a leftover is missed elsewhere, as things are now."""
-    if _is_ours(path):
-        return not any(path.iterdir())
     if path.name.endswith(_RENAMED):
         original = _original(path)
         return original.exists() or original.is_symlink()
     return True
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether the bridge made it, whose lock tells whether it is in use."""
-    return path.name.startswith(f".{CHANNEL}-")
 
 
 def _original(path: Path) -> Path:
@@ -87,9 +77,6 @@ def _original(path: Path) -> Path:
 
 def _candidates(prefix: Prefix) -> Iterator[tuple[Path, str]]:
     """What is named as a leftover, and who names them so."""
-    for path in sorted(prefix.path.glob(f".{CHANNEL}-*")):
-        if path.is_dir() and not path.is_symlink():
-            yield path, "bridge"
     if prefix.python is not None and prefix.python.site_packages.is_dir():
         # pip renames what it uninstalls: the first letters become tildes.
         for path in sorted(prefix.python.site_packages.glob("~*")):
@@ -153,14 +140,3 @@ def _user_site(prefix: Prefix, python: PythonInPrefix, environ: Mapping[str, str
         return base / f"Python{minor.replace('.', '')}" / "site-packages"
     base = Path(environ.get("PYTHONUSERBASE") or home / ".local")
     return base / "lib" / f"python{minor}" / "site-packages"
-
-
-def is_busy(prefix: Path) -> bool:
-    """Whether a process of the bridge holds the prefix."""
-    lock = FileLock(lock_file(prefix))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    lock.release()
-    return False

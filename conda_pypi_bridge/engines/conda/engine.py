@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -18,22 +16,34 @@ from conda.exceptions import CondaSystemExit, SpecsConfigurationConflictError
 from conda.models.match_spec import MatchSpec
 from conda.models.records import PackageCacheRecord
 from conda.models.version import VersionSpec
-from filelock import FileLock
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from ...errors import PrefixError, SpecError, Unsatisfiable
+from ...locks import scratch
 from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
 from ...names import Names
-from ...prefix import Prefix, exclusive, held, lock_file, native_markers, refuse_clobbering, set_aside
+from ...prefix import (
+    Prefix,
+    change_of,
+    clear_away,
+    exclusive,
+    files_of,
+    held,
+    journalled,
+    native_markers,
+    prune_empty,
+    refuse_clobbering,
+)
 from ...report import Reporter, Silent
+from ...store import cache_folder
 from ...tags import make_target
 from ...versions import conda_version
-from .. import Problem, version_pair
+from .. import Problem, place_package, version_pair
 from .calling import UNSATISFIABLE, Solving
 from .records import BridgeChannel, conda_record, dist_of, in_a_cache, is_cached, renamed, written
-from .transaction import BridgeTransaction
+from .transaction import LEFT_BY_CONDA, BridgeTransaction
 
 try:
     from conda.reporters import confirm_yn
@@ -188,8 +198,8 @@ class CondaEngine:
         if not bare:
             yield self.path
             return
-        with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as folder:
-            yield Path(folder) / "bare"
+        with scratch(cache_folder()) as folder:
+            yield folder / "bare"
 
     def solve_removal(self, names: Sequence[CondaName]) -> Plan:
         self._packages = {}
@@ -248,10 +258,18 @@ class CondaEngine:
     # -- changing the prefix -----------------------------------------------------------------------
 
     def transaction(
-        self, plan: Plan, build: Callable[[], None], reporter: Reporter, note: str = ""
+        self,
+        plan: Plan,
+        build: Callable[[], None],
+        reporter: Reporter,
+        note: str = "",
+        *,
+        replaced: Sequence[InstalledDist] = (),
+        renamed: Mapping[Path, Path] | None = None,
     ) -> BridgeTransaction:
         """conda's transaction for the plan that was solved last; `build` stages what it links."""
-        replaced, found = self.replaced(plan), self._prefix.packages_now()
+        found = self._prefix.packages_now()
+        dists, renamed = {*self.replaced(plan), *replaced}, renamed or {}
 
         def built() -> None:
             build()
@@ -262,11 +280,19 @@ class CondaEngine:
 
         @contextmanager
         def alone() -> Iterator[None]:
+            new = not self.path.exists()
+            self.path.mkdir(parents=True, exist_ok=True)
             with exclusive(self._prefix, reporter):
                 if self._prefix.packages_now() != found:
                     raise CondaError("another process has changed this environment meanwhile; run again")
-                with set_aside(self._prefix, replaced):
+                gone = [file for dist in dists for file in files_of(self._prefix, dist)]
+                change = change_of(
+                    self._prefix, plan, _in_cache, gone=gone, renamed=renamed, own=LEFT_BY_CONDA
+                )
+                with journalled(self.path, change, new=new):
+                    clear_away(gone, renamed)
                     yield
+                    prune_empty(self._prefix, gone)
 
         return BridgeTransaction(self._setup, build=built, alone=alone, note=note)
 
@@ -287,23 +313,21 @@ class CondaEngine:
 
     def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
         cache = PackageCacheData.first_writable()
-        place = Path(cache.pkgs_dir) / record.dist
-        with FileLock(lock_file(place)):
-            if not is_cached(place.parent, record.dist):
-                if place.exists():  # left by something else: conda would take it for the package
-                    shutil.rmtree(place)
-                unpack(place)
-            fields = conda_record(record).dump()
-            cache.insert(
-                PackageCacheRecord(
-                    **{**fields, "channel": BridgeChannel(subdir=record.subdir)},
-                    package_tarball_full_path=str(place) + ".conda",
-                    extracted_package_dir=str(place),
-                )
-            )
+        folder = Path(cache.pkgs_dir)
+        known: list[PackageCacheRecord] = []
 
-    def link(self, plan: Plan) -> None:
-        transaction = self.transaction(plan, _nothing, Silent())
+        def write(place: Path) -> None:
+            unpack(place)
+            known.append(_made_known(cache, record, place))
+
+        place_package(folder, record.dist, lambda: is_cached(folder, record.dist), write)
+        for entry in known:
+            entry.extracted_package_dir = str(folder / record.dist)
+
+    def link(
+        self, plan: Plan, replaced: Sequence[InstalledDist] = (), renamed: Mapping[Path, Path] | None = None
+    ) -> None:
+        transaction = self.transaction(plan, _nothing, Silent(), replaced=replaced, renamed=renamed)
         transaction.download_and_extract()
         transaction.execute()
 
@@ -331,6 +355,24 @@ def _is_known(row: Row) -> bool:
     if row.package is None:
         return True
     return any(PackageCacheData.query_all(MatchSpec(f"{row.name}=={row.version}={row.build}")))
+
+
+def _in_cache(row: Row) -> Path | None:
+    """Where conda links a package from."""
+    found = (Path(folder) / row.dist for folder in context.pkgs_dirs)
+    return next((package for package in found if (package / "info" / "paths.json").is_file()), None)
+
+
+def _made_known(cache: Any, record: PackageRecord, place: Path) -> PackageCacheRecord:
+    """Have conda know of a package that is at `place`; that writes its record there, too."""
+    fields = {**conda_record(record).dump(), "channel": BridgeChannel(subdir=record.subdir)}
+    entry = PackageCacheRecord(
+        **fields,
+        package_tarball_full_path=str(Path(cache.pkgs_dir) / record.fn),
+        extracted_package_dir=str(place),
+    )
+    cache.insert(entry)
+    return entry
 
 
 def _nothing() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,9 @@ from conda.gateways.repodata import cache_fn_url
 from conda.models.channel import Channel
 from conda.models.records import PackageRecord as CondaRecord
 
+from ...locks import scratch
 from ...model import CHANNEL, PackageRecord
+from ...store import cache_folder
 
 
 class BridgeChannel(Channel):  # type: ignore[misc]
@@ -77,8 +78,8 @@ def written(overlay: Sequence[PackageRecord], *, deps: bool, limits: Sequence[st
     Without `deps` the records depend on nothing for the solve: even a backend that is told to leave
     dependencies alone wants to find them. `limits` constrain whatever is installed beside the records.
     """
-    with tempfile.TemporaryDirectory(prefix=f"{CHANNEL}-") as folder:
-        root = Path(folder) / "overlay"
+    with scratch(cache_folder()) as folder:
+        root = folder / "overlay"
         for subdir in {*context.subdirs, "noarch"}:
             entries = {p.fn: _entry(p, deps=deps, limits=limits) for p in overlay if p.subdir == subdir}
             document = {

@@ -1,17 +1,32 @@
-"""conda's transaction, with packages of the bridge built before it links, and pip's copies out of the way."""
+"""conda's transaction, with packages of the bridge built before it links, and all or nothing of it done."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
+from conda.base.context import context
+from conda.core import path_actions
 from conda.core.link import UnlinkLinkTransaction
+from conda.core.package_cache_data import PackageCacheData
+
+from ...locks import descriptor_of, entry
+from .records import dist_of, is_cached
+
+#: What conda makes at the top of a prefix for its own use: files to be, and tries of hard links.
+LEFT_BY_CONDA = (".condatmp", ".tmp.index.json.*")
+
+#: Bytes of source from which on several processes compile faster than one.
+_MUCH = 1 << 20
 
 
 class BridgeTransaction(UnlinkLinkTransaction):  # type: ignore[misc]
     """`build` puts the packages into conda's cache; `alone` is what linking happens within: nobody else
-    changes the prefix, and what pip placed is held away.
+    changes the prefix, what pip placed is gone, and all is undone where linking fails.
 
     `note` is what there is to say below conda's summary.
     """
@@ -38,8 +53,65 @@ class BridgeTransaction(UnlinkLinkTransaction):  # type: ignore[misc]
     def download_and_extract(self) -> None:
         self._build()
         self._pfe = None  # the summary looked for packages that are in the cache only now
-        super().download_and_extract()
+        if not self._lacks_packages():
+            super().download_and_extract()
+            return
+        with entry(Path(PackageCacheData.first_writable().pkgs_dir), "channels"):
+            for folder in self._unfinished():
+                shutil.rmtree(folder, ignore_errors=True)
+            PackageCacheData.clear()  # another process may have fetched the same meanwhile
+            self._pfe = None
+            super().download_and_extract()
+
+    def _lacks_packages(self) -> bool:
+        """Whether conda has to fetch or extract anything."""
+        fetching = self._get_pfe()
+        fetching.prepare()
+        return bool(fetching.cache_actions or fetching.extract_actions or any(self._unfinished()))
+
+    def _unfinished(self) -> Iterator[Path]:
+        """What conda takes for packages, and has not extracted to the end: its record comes last."""
+        records = [record for setup in self.prefix_setups.values() for record in setup.link_precs]
+        for folder in map(Path, context.pkgs_dirs):
+            for dist in map(dist_of, records):
+                if (folder / dist).is_dir() and not is_cached(folder, dist):
+                    yield folder / dist
 
     def execute(self) -> None:
-        with self._alone():
+        with self._alone(), _compiling():
             super().execute()
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Have conda compile as below."""
+    theirs = path_actions.compile_multiple_pyc
+    path_actions.compile_multiple_pyc = _compiled
+    try:
+        yield
+    finally:
+        path_actions.compile_multiple_pyc = theirs
+
+
+def _compiled(
+    python: str, sources: Iterable[str], bytecode: Iterable[str], prefix: str, version: str
+) -> list[str]:
+    """Compile Python files of a prefix; those of the `bytecode` files that exist then.
+
+    Unlike conda's own it starts no shell to activate the environment in, and holds the prefix as long as it
+    runs: if conda is killed, nobody changes the prefix until it ends.
+    """
+    files = [Path(source) for source in sources]
+    if files:
+        much = sum(file.stat().st_size for file in files) > _MUCH
+        holding = descriptor_of(Path(prefix))
+        subprocess.run(
+            [python, "-I", "-Wi", "-m", "compileall", "-q", "-l", "-i", "-", "-j", "0" if much else "1"],
+            input="".join(f"{file.relative_to(prefix)}\n" for file in files).encode(errors="surrogateescape"),
+            cwd=prefix,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=() if holding is None else (holding,),
+            check=False,  # some files of some packages are for other Pythons
+        )
+    return [path for path in bytecode if Path(path).is_file()]

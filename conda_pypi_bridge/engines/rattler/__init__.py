@@ -6,16 +6,7 @@ as solver input, distributions that pip placed, the history file, and going back
 
 from __future__ import annotations
 
-import os
-import sys
-
+from .ending import exit_now
 from .engine import RattlerEngine
 
 __all__ = ["RattlerEngine", "exit_now"]
-
-
-def exit_now(status: int) -> None:
-    """End the process at once: rattler's threads may crash an interpreter that shuts down slowly."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)

@@ -47,7 +47,8 @@ class Loop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting = threading.Lock()
 
-    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+    def run(self, work: Coroutine[Any, Any, _T], *, wait: bool = True) -> _T:
+        """The result of `work`. An interrupt waits for its end, unless whoever calls is prepared."""
         with self._starting:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -57,8 +58,10 @@ class Loop:
             return running.result()
         except KeyboardInterrupt:
             # What runs changes the prefix or reads into caches: it must not go on behind our back.
-            with suppress(Exception):
-                running.result()
+            if wait:
+                with suppress(Exception):
+                    running.result()
+            running.cancel()
             raise
 
 

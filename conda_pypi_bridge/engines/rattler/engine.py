@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import rattler
-from filelock import FileLock
 from packaging.requirements import Requirement
 from packaging.version import Version
 from rattler.exceptions import GatewayError, InstallerError, SolverError
@@ -25,20 +23,22 @@ from ...names import Names
 from ...prefix import (
     Prefix,
     append_history,
+    change_of,
+    clear_away,
+    files_of,
     held,
-    lock_file,
+    journalled,
     native_markers,
-    placed_files,
     prune_empty,
     refuse_clobbering,
-    set_aside,
 )
 from ...report import Reporter
 from ...tags import make_target
 from ...versions import conda_version
-from .. import Problem, version_pair
+from .. import Problem, place_package, version_pair
 from .access import Access
 from .channels import Loop, Overlay, Subdir, channel, gateway, is_name, priorities
+from .ending import unfinished
 from .records import (
     PIP,
     VENV,
@@ -57,6 +57,9 @@ from .records import (
 
 #: rattler marks a prefix as something that backups may leave out; that is not for us to say.
 _CACHE_TAG = "CACHEDIR.TAG"
+
+#: Where rattler puts files that are in the way of others.
+_CLOBBERS = "__clobbers__"
 
 
 class RattlerEngine:
@@ -329,23 +332,27 @@ class RattlerEngine:
         return (self._cache / dist / "info" / "index.json").is_file()
 
     def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
-        self._cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock_file(self._cache / record.dist)):
-            if not self.has(record.dist):
-                unpack(self._cache / record.dist)
+        place_package(self._cache, record.dist, lambda: self.has(record.dist), unpack)
 
-    def link(self, plan: Plan) -> None:
+    def link(
+        self, plan: Plan, replaced: Sequence[InstalledDist] = (), renamed: Mapping[Path, Path] | None = None
+    ) -> None:
         """Install the final state; go back to the one before if that fails."""
-        replaced = self.replaced(plan)
         refuse_clobbering(self._prefix, plan, self._cache)
-        began = time.time()
-        with self._adopted(), set_aside(self._prefix, replaced):
-            try:
-                self._install(self._final)
-            except BaseException:
-                self._install([*self._state.values()])
-                self._sweep([row.dist for row in plan.link], began)
-                raise
+        renamed = renamed or {}
+        gone = [f for dist in {*self.replaced(plan), *replaced} for f in files_of(self._prefix, dist)]
+        gone += self._outdated_records
+        own = (_CACHE_TAG, _CLOBBERS, *self._interpreter_record)
+        change = change_of(
+            self._prefix, plan, lambda row: self._cache / row.dist, gone=gone, renamed=renamed, own=own
+        )
+        with unfinished(self.path), journalled(self.path, change, settled=False):
+            clear_away(gone, renamed)
+            self._install(self._final)
+            prune_empty(self._prefix, gone)
+            self._remember(plan)
+
+    def _remember(self, plan: Plan) -> None:
         append_history(
             self.path,
             self._command,
@@ -358,6 +365,8 @@ class RattlerEngine:
         )
 
     def _install(self, records: Sequence[rattler.RepoDataRecord]) -> None:
+        tagged = (self.path / _CACHE_TAG).exists()
+        self._adopt()
         requested = [*self._prefix.requested.values(), *self._requests]
         install = rattler.install(
             list(records),
@@ -372,43 +381,35 @@ class RattlerEngine:
             show_progress=False,
         )
         try:
-            self._loop.run(install)
+            self._loop.run(install, wait=False)
         except InstallerError as error:
             raise PrefixError(str(self.path), f"linking failed: {_first_lines(str(error))}") from error
+        if not tagged:
+            (self.path / _CACHE_TAG).unlink(missing_ok=True)
+        if self._prefix.python is not None:  # rattler takes away what became empty
+            self._prefix.python.site_packages.mkdir(parents=True, exist_ok=True)
 
-    def _sweep(self, dists: Sequence[str], since: float) -> None:
-        """Delete what a failed link left: rattler forgets the files of a package that it did not finish."""
-        paths = {path for dist in dists for path in placed_files(self._cache / dist, self._prefix)}
-        files = [self.path / path for path in sorted(paths - self._prefix.owned_files)]
-        for file in files:
-            if file.is_file() and file.lstat().st_ctime >= since:
-                file.unlink()
-        prune_empty(self._prefix, files)
-
-    @contextmanager
-    def _adopted(self) -> Iterator[None]:
+    def _adopt(self) -> None:
         """Give a virtual environment the record of its interpreter, so that conda knows its version."""
-        folder, python = self.path / "conda-meta", self._prefix.python
-        existed, tagged = folder.exists(), (self.path / _CACHE_TAG).exists()
-        folder.mkdir(exist_ok=True)
-        if python is not None and python.is_venv:
-            for old in folder.glob(f"python-*-{VENV}.json"):
-                old.unlink()
-            record = venv_python(python.version, self._subdir)
-            (folder / f"python-{python.version}-{VENV}.json").write_text(
-                json.dumps(record, indent=2), "utf-8"
-            )
-        try:
-            yield
-        except BaseException:
-            if not existed:
-                shutil.rmtree(folder)
-            raise
-        finally:
-            if not tagged:
-                (self.path / _CACHE_TAG).unlink(missing_ok=True)
-            if python is not None:  # rattler takes away what became empty
-                python.site_packages.mkdir(parents=True, exist_ok=True)
+        (self.path / "conda-meta").mkdir(exist_ok=True)
+        for path, record in self._interpreter_record.items():
+            if not (self.path / path).exists():
+                (self.path / path).write_text(json.dumps(record, indent=2), "utf-8")
+
+    @property
+    def _interpreter_record(self) -> Mapping[str, Mapping[str, Any]]:
+        """Path -> the record of a virtual environment's interpreter; nothing for other environments."""
+        python = self._prefix.python
+        if python is None or not python.is_venv:
+            return {}
+        record = venv_python(python.version, self._subdir)
+        return {f"conda-meta/python-{python.version}-{VENV}.json": record}
+
+    @property
+    def _outdated_records(self) -> list[Path]:
+        """The records of interpreters that a virtual environment had before."""
+        found = (self.path / "conda-meta").glob(f"python-*-{VENV}.json")
+        return [file for file in found if f"conda-meta/{file.name}" not in self._interpreter_record]
 
 
 def _first_lines(text: str, limit: int = 12) -> str:

@@ -1,0 +1,345 @@
+"""A change of a prefix's files that happens as a whole or not at all, whatever ends the process making it.
+
+Before anything is changed, a folder in the prefix says which paths may appear, and keeps what may go or be
+written over. While its list is there the change is not complete, and `recover` puts everything back; the
+change is complete with the deletion of the list, and what else is in the folder is not needed any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import JOURNAL
+from ..errors import PrefixError
+from ..model import CondaName, Plan, Row
+from .dists import prune_empty
+from .environment import Prefix
+from .layout import Layout, layout_of, placed_files
+
+_LIST = "journal.json"
+
+#: A file beside the list where the prefix itself was not there before.
+_NEW = "new"
+
+#: What conda calls a file that it is about to delete.
+_RENAMED = ".c~"
+
+#: ``NAME.cpython-311.opt-1.pyc``, which Python makes of ``NAME.py`` whenever that is imported.
+_BYTECODE = re.compile(r"(?P<module>.+?)\.[A-Za-z]\w*-?\w*(\.opt-\w+)?\.pyc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a change may do to a prefix: paths relative to it, with ``/``.
+
+    Files `coming` may appear or be written over, those `going` may be deleted; `own` are patterns of what the
+    engine makes for its own use. `unread` are packages which come and whose files nobody knows yet: where the
+    cache will have them, ready-extracted. `layout` is the one that the prefix will have.
+    """
+
+    coming: Collection[str] = ()
+    going: Collection[str] = ()
+    own: Sequence[str] = ()
+    unread: Sequence[Path] = ()
+    layout: Layout | None = None
+
+
+def change_of(
+    prefix: Prefix,
+    plan: Plan,
+    package_of: Callable[[Row], Path | None],
+    *,
+    gone: Sequence[Path] = (),
+    renamed: Mapping[Path, Path] | None = None,
+    own: Sequence[str] = (),
+) -> Change:
+    """What carrying out a plan may do to a prefix.
+
+    `package_of` tells where a package is, ready-extracted, or will be; None where there is no such place.
+    `gone` are files of nobody that are deleted, `renamed` those that get another name.
+    """
+    renamed = renamed or {}
+    coming = {"conda-meta/history", *(_relative(prefix, place) for place in renamed.values())}
+    going = {_relative(prefix, file) for file in (*gone, *renamed)}
+    layout = layout_of(prefix, next((row for row in plan.link if row.name == "python"), None))
+    unread = []
+    for row in plan.link:
+        package = package_of(row)
+        coming.add(f"conda-meta/{row.dist}.json")
+        if package is not None and (package / "info" / "paths.json").is_file():
+            coming.update(placed_files(package, layout))
+        elif package is not None:
+            unread.append(package)
+    for row in plan.unlink:
+        going.add(f"conda-meta/{row.dist}.json")
+        going.update(prefix.files_of_package.get(CondaName(row.name), ()))
+    coming.update(f"{path}{_RENAMED}" for path in going)
+    return Change(coming=coming, going=going, own=own, unread=unread, layout=layout)
+
+
+def _relative(prefix: Prefix, file: Path) -> str:
+    return file.relative_to(prefix.path).as_posix()
+
+
+@dataclass
+class _Journal:
+    """What stands in the list. `folders` maps those that were there to their modes; `kept` maps files to
+    their number and whether they are copies; `unread` are packages, and `site` and `windows` their layout.
+    """
+
+    created: list[str] = field(default_factory=list)
+    kept: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    folders: dict[str, int] = field(default_factory=dict)
+    new_folders: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    site: str | None = None
+    windows: bool = False
+
+
+@contextlib.contextmanager
+def journalled(prefix: Path, change: Change, *, new: bool = False, settled: bool = True) -> Iterator[None]:
+    """All that the body changes, or nothing of it.
+
+    `new` tells that the prefix itself was not there before. Where the body may leave threads behind that go
+    on changing the prefix, `settled` is false: then the journal stays after a failure, so that `recover` can
+    be called once more when they are gone. Raises `OSError`.
+    """
+    folder = prefix / JOURNAL
+    try:
+        folder.mkdir()
+        _publish(folder, _written(prefix, folder, change, new=new))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:
+        yield
+    except BaseException:
+        _undo(prefix, folder)
+        if settled:
+            _finish(prefix, folder)
+        raise
+    _finish(prefix, folder)
+
+
+def recover(prefix: Path) -> bool:
+    """Put back what a change left that did not come to its end; whether there was one.
+
+    Only who holds the prefix may call this. Raises `PrefixError` where it cannot be done, and leaves the
+    journal for the next try.
+    """
+    folder = prefix / JOURNAL
+    if not folder.is_dir():
+        return False
+    undone = (folder / _LIST).is_file()
+    try:
+        if undone:
+            _undo(prefix, folder)
+        _finish(prefix, folder)
+    except (OSError, ValueError, LookupError) as error:
+        reason = f"an interrupted change cannot be undone: {error}"
+        hint = f"Mend the cause and run the command again; what was there is in {folder}."
+        raise PrefixError(str(prefix), reason, hint=hint) from error
+    return undone
+
+
+# -- before ----------------------------------------------------------------------------------------------
+
+
+def _written(prefix: Path, folder: Path, change: Change, *, new: bool) -> _Journal:
+    """The journal of a change; what may go is kept in `folder`."""
+    journal = _Journal()
+    if new:
+        (folder / _NEW).touch()
+    going = {*change.going, *_bytecode(prefix, change.going)}
+    for path in sorted({*change.coming, *going}):
+        _note_folders(prefix, path, journal)
+        if path.endswith(".py"):
+            _note_folders(prefix, f"{path.rpartition('/')[0]}/__pycache__/".lstrip("/"), journal)
+        if os.path.lexists(prefix / path):
+            if not (prefix / path).is_dir() or (prefix / path).is_symlink():
+                journal.kept[path] = len(journal.kept), path not in going
+        elif path in change.coming:
+            journal.created.append(path)
+    for path, (number, copied) in journal.kept.items():
+        _keep(prefix / path, folder / str(number), copied=copied)
+    if change.unread and change.layout is not None:
+        journal.unread = [str(package) for package in change.unread]
+        journal.site, journal.windows = change.layout.site_packages, change.layout.windows
+    journal.own = [pattern for pattern in change.own if not any(prefix.glob(pattern))]
+    return journal
+
+
+def _note_folders(prefix: Path, path: str, journal: _Journal) -> None:
+    parent = path.rpartition("/")[0]
+    while parent and parent not in journal.folders and parent not in journal.new_folders:
+        try:
+            journal.folders[parent] = stat.S_IMODE((prefix / parent).stat().st_mode)
+        except OSError:
+            journal.new_folders.append(parent)
+        parent = parent.rpartition("/")[0]
+
+
+def _bytecode(prefix: Path, sources: Iterable[str]) -> Iterator[str]:
+    """The existing bytecode of Python files."""
+    for folder, modules in _modules(sources).items():
+        for name in _bytecode_names(prefix / folder / "__pycache__", modules):
+            yield f"{folder}/__pycache__/{name}".lstrip("/")
+
+
+def _modules(paths: Iterable[str]) -> dict[str, set[str]]:
+    """Folder -> the modules that are in it."""
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        if name.endswith(".py"):
+            found.setdefault(folder, set()).add(name[:-3])
+    return found
+
+
+def _bytecode_names(folder: Path, modules: Collection[str]) -> list[str]:
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+    except OSError:
+        return []
+    return [name for name in names if (match := _BYTECODE.fullmatch(name)) and match["module"] in modules]
+
+
+def _keep(file: Path, place: Path, *, copied: bool) -> None:
+    """A second name for a file that may be deleted, and a copy of what may be written over."""
+    if not copied:
+        try:
+            os.link(file, place, follow_symlinks=False)
+        except OSError:  # not on every file system, nor for every file
+            pass
+        else:
+            return
+    shutil.copy2(file, place, follow_symlinks=False)
+
+
+def _publish(folder: Path, journal: _Journal) -> None:
+    """Write the list, on the disk before it is in its place."""
+    draft = folder / f"{_LIST}.new"
+    with draft.open("w", encoding="utf-8") as stream:
+        json.dump(vars(journal), stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(folder / _LIST)
+    _sync(folder)
+
+
+def _sync(folder: Path) -> None:
+    """Have what is in a folder on the disk, where a folder can be opened."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+# -- after -----------------------------------------------------------------------------------------------
+
+
+def _finish(prefix: Path, folder: Path) -> None:
+    """The change, or its undoing, is complete."""
+    new = (folder / _NEW).exists()
+    (folder / _LIST).unlink(missing_ok=True)
+    shutil.rmtree(folder)
+    if new:
+        with contextlib.suppress(OSError):  # it is not empty: the change is not undone, but complete
+            prefix.rmdir()
+
+
+def _undo(prefix: Path, folder: Path) -> None:
+    """Make the prefix what it was; may be repeated, and interrupted, at will."""
+    journal = _read(folder)
+    for path in journal.created:
+        _remove_file(prefix / path)
+    _remove_bytecode(prefix, journal)
+    for made in (made for pattern in journal.own for made in prefix.glob(pattern)):
+        if made.is_dir() and not made.is_symlink():
+            shutil.rmtree(made)
+        else:
+            made.unlink()
+    for path in sorted(journal.folders, key=len):
+        (prefix / path).mkdir(parents=True, exist_ok=True)
+    for path, (number, copied) in journal.kept.items():
+        _put_back(folder / str(number), prefix / path, folder / "again", copied=copied)
+    _remove_unread(prefix, folder, journal)
+    for path in sorted(journal.new_folders, key=len, reverse=True):
+        with contextlib.suppress(OSError):  # somebody else may have put something there
+            (prefix / path).rmdir()
+    for path, mode in journal.folders.items():
+        if stat.S_IMODE((prefix / path).stat().st_mode) != mode:
+            (prefix / path).chmod(mode)
+
+
+def _read(folder: Path) -> _Journal:
+    document: dict[str, Any] = json.loads((folder / _LIST).read_text("utf-8"))
+    return _Journal(**document)
+
+
+def _remove_file(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if path.is_dir() and not path.is_symlink():
+            return  # not what the change would have placed
+        path.unlink()
+
+
+def _remove_bytecode(prefix: Path, journal: _Journal) -> None:
+    """Delete bytecode that was not there before: of new files, or of other versions of old ones."""
+    for folder, modules in _modules([*journal.created, *journal.kept]).items():
+        cache = prefix / folder / "__pycache__"
+        for name in _bytecode_names(cache, modules):
+            if f"{folder}/__pycache__/{name}".lstrip("/") not in journal.kept:
+                _remove_file(cache / name)
+
+
+def _remove_unread(prefix: Path, folder: Path, journal: _Journal) -> None:
+    """Delete what packages placed whose files were not known beforehand: what is theirs, and new."""
+    if not journal.unread:
+        return
+    layout = Layout(site_packages=journal.site, windows=journal.windows)
+    placed = {path for package in journal.unread for path in placed_files(Path(package), layout)}
+    there = Prefix(prefix)
+    began = (folder / _LIST).lstat().st_ctime
+    files = [prefix / path for path in sorted(placed - there.owned_files - journal.kept.keys())]
+    new = [file for file in files if os.path.lexists(file) and file.lstat().st_ctime >= began]
+    for file in new:
+        _remove_file(file)
+    prune_empty(there, new)
+
+
+def _put_back(kept: Path, path: Path, draft: Path, *, copied: bool) -> None:
+    if _is_same(kept, path, copied=copied):
+        return
+    draft.unlink(missing_ok=True)
+    _keep(kept, draft, copied=copied)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    draft.replace(path)
+
+
+def _is_same(kept: Path, path: Path, *, copied: bool) -> bool:
+    try:
+        one, other = kept.lstat(), path.lstat()
+    except FileNotFoundError:
+        return False
+    if os.path.samestat(one, other):
+        return not copied
+    if stat.S_IFMT(one.st_mode) != stat.S_IFMT(other.st_mode) or one.st_mode != other.st_mode:
+        return False
+    if path.is_symlink():
+        return kept.readlink() == path.readlink()
+    return filecmp.cmp(kept, path, shallow=False)
