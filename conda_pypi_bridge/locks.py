@@ -168,7 +168,7 @@ class _Entry:
     def close(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         self._hold.release()
-        if self.path.exists():  # its lock was a file in it
+        if self._hold.descriptor is None:  # its lock was a file in it
             shutil.rmtree(self.path, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()
@@ -178,7 +178,8 @@ def _open_entry(parent: Path, name: str) -> _Entry:
     path = parent / ENTRIES / name
     for _ in range(_ATTEMPTS):
         with contextlib.suppress(FileNotFoundError):  # whoever had it last has just deleted it
-            path.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # which may be so no longer
+                path.mkdir(parents=True)
             hold = _hold(path, wait=True)
             assert hold is not None
             if hold.valid:
