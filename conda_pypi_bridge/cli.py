@@ -118,7 +118,7 @@ def _fail(args: argparse.Namespace, error: BridgeError, *, status: int = 1) -> i
         if hint:
             print(f"  {hint}", file=sys.stderr)
     if int(getattr(args, "verbosity", 0) or 0) >= 2:
-        traceback.print_exc(file=sys.stderr)
+        print(plain(traceback.format_exc()), file=sys.stderr, end="")
     return status
 
 
