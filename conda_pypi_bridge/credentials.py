@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import html
 import importlib
+import json
 import logging
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit, urlunsplit
 
 from .redaction import CONDA_TOKEN, redact
 
@@ -76,7 +80,27 @@ class Redactor:
         # Short texts ("", "a", "pip") would blank out half of every message.
         if len(secret) > 3:
             # A new set each time: other threads may be reading the old one.
-            self._secrets = self._secrets | {secret, quote(secret, safe="")}
+            self._secrets = self._secrets | set(_spellings(secret))
+
+    def learn_auth(self, auth: Auth) -> None:
+        """From now on, a password is taken out, and what Authorization headers make of it."""
+        self.learn(auth.password)
+        if len(auth.password) > 3:
+            for charset in ("utf-8", "latin-1"):  # RFC 7617 allows both
+                with contextlib.suppress(UnicodeEncodeError):
+                    self.learn(base64.b64encode(":".join(auth).encode(charset)).decode())
+
+    def learn_header(self, value: str | bytes | None) -> None:
+        """From now on, what an Authorization header holds is taken out (RFC 7617)."""
+        text = value.decode("latin-1") if isinstance(value, bytes) else value or ""
+        kind, _, content = text.partition(" ")
+        if content in self._secrets:
+            return
+        self.learn(content)
+        if kind.lower() == "basic":
+            with contextlib.suppress(ValueError):
+                user, _, password = base64.b64decode(content).decode("utf-8", "replace").partition(":")
+                self.learn_auth(Auth(user, password))
 
     def __call__(self, text: str) -> str:
         """`text` without secrets."""
@@ -111,7 +135,7 @@ class Credentials:
         """Remember the credentials in `url`, if any, for its origin."""
         clean, auth = split_credentials(url)
         if auth:
-            self._redact.learn(auth.password)
+            self._redact.learn_auth(auth)
             if not auth.password:
                 # A user name alone is a token on some indexes, and asks for the keyring on others.
                 auth = self._from_keyring(clean, auth.user) or auth
@@ -149,8 +173,18 @@ class Credentials:
                 self._asked[key] = _keyring_lookup((url, service), user)
             auth = self._asked[key]
         if auth:
-            self._redact.learn(auth.password)
+            self._redact.learn_auth(auth)
         return auth
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """A secret as it is, and as URLs, forms, JSON and HTML have it."""
+    for encoded in (quote(secret, safe=""), quote(secret), quote_plus(secret)):
+        yield encoded
+        yield re.sub(r"%[0-9A-F]{2}", lambda octet: octet[0].lower(), encoded)
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield html.escape(secret)
 
 
 def _keyring_lookup(services: Iterable[str], user: str | None) -> Auth | None:

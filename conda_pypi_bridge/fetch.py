@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies
 
 import requests
 import urllib3
@@ -25,7 +26,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from . import __version__
 from .config import IndexConfig
-from .credentials import Credentials, Redactor, public_url, split_credentials
+from .credentials import Auth, Credentials, Redactor, public_url, split_credentials
 from .errors import ConfigError, IndexFailure
 
 T = TypeVar("T")
@@ -136,9 +137,8 @@ class Fetcher:
         self.credentials = Credentials(self.redact, keyring=config.keyring)
         for url in (*config.indexes, *config.find_links, *config.private.values()):
             self.credentials.learn(url)
-        for proxy in config.proxies.values():
-            auth = split_credentials(proxy)[1]
-            self.redact.learn(auth.password if auth else "")
+        for proxy in (*config.proxies.values(), *getproxies().values()):
+            self.redact.learn_auth(split_credentials(proxy)[1] or Auth("", ""))
         self.requests: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._adapters: dict[str, HTTPAdapter] = {}
@@ -239,6 +239,7 @@ class Fetcher:
         request = self._session.prepare_request(
             requests.Request("GET", url, headers=dict(headers), auth=auth)
         )
+        self.redact.learn_header(request.headers.get("Authorization"))
         proxies = self._session.merge_environment_settings(url, {}, True, None, None)["proxies"]
         adapter, verify = self._adapter(url)
         with self._lock:

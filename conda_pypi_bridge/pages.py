@@ -283,7 +283,7 @@ def _check_version(text: str) -> tuple[str, ...]:
 
 def _check_status(status: str, reason: str) -> tuple[str, ...]:
     """PEP 792: files of a quarantined project must not be offered."""
-    because = f": {reason[:200]!r}" if reason else ""
+    because = f": {reason[:2000]!r}" if reason else ""
     if status == "quarantined":
         raise PageError(f"the project is quarantined{because}")
     return (f"the project is {status}{because}",) if status in ("archived", "deprecated") else ()

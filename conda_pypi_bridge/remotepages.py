@@ -24,8 +24,14 @@ _TRIES = 3
 #: The longest that an index may have us not look for new releases, in seconds.
 _LONGEST_FRESH = 600
 
+#: Characters of what an index has to say that are shown.
+_SENTENCE = 400
+
 _ABSENT = (404, 410)
 _USERINFO = re.compile(rb"(?<=://)[^/\s'\"<>]*@")
+
+#: The query of a file's URL, in JSON and in HTML.
+_QUERY = re.compile(rb"""((?:"url"\s*:\s*|\bhref\s*=\s*)["']?[^\s"'?#>]*)\?[^\s"'#>]*""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +86,25 @@ class RemotePages:
         if self._offline and cached is None:
             raise OfflineError(f"the index page {public_url(url)}")
         if cached and (self._offline or cached.fresh):
-            return self._checked(url, lambda: _decode(cached, project))
+            return self._checked(url, lambda: self._decode(cached, project))
         return self._checked(url, lambda: self._renew(url, key, cached, project))
 
     def _checked(self, url: str, decode: Callable[[], Page | None]) -> Page | None:
         try:
             return decode()
         except PageError as error:
-            raise self._fetcher.failure(url, str(error)) from None
+            raise self._fetcher.failure(url, self._fetcher.redact(str(error))[:_SENTENCE]) from None
+
+    def _decode(self, entry: Entry, project: ProjectName | None) -> Page | None:
+        """The page of an answer, without our secrets in what it has to say."""
+        if entry.status in _ABSENT:
+            return None
+        page = decode(entry.body, entry.content_type, entry.url, project)
+        redact = self._fetcher.redact
+        if not redact.finds(entry.body):
+            return page
+        files = tuple(file._replace(yanked=file.yanked and redact(file.yanked)) for file in page.files)
+        return replace(page, files=files, warnings=tuple(map(redact, page.warnings)))
 
     def _renew(self, url: str, key: str, cached: Entry | None, project: ProjectName | None) -> Page | None:
         """Ask for a page, again if it makes no sense, and keep it if it does."""
@@ -95,7 +112,7 @@ class RemotePages:
         while True:
             entry = self._ask(url, cached)
             try:
-                page = _decode(entry, project)
+                page = self._decode(entry, project)
             except PageError:
                 cached, tries = None, tries - 1
                 if not tries:
@@ -110,8 +127,12 @@ class RemotePages:
 
     def _keep(self, key: str, entry: Entry) -> None:
         """Store an answer, unless the index forbids it or has written one of our secrets into it."""
-        if entry.fresh_for >= 0 and not self._fetcher.redact.finds(entry.body):
+        if entry.fresh_for >= 0 and not self._fetcher.redact.finds(entry.to_bytes()):
             body = _USERINFO.sub(b"", entry.body) if b"@" in entry.body else entry.body
+            body, queries = _QUERY.subn(rb"\1", body) if b"?" in body else (body, 0)
+            if queries:
+                # Tokens are in there. Without them the page serves offline; online it is fetched anew.
+                entry = replace(entry, etag="", last_modified="", fresh_for=0)
             self._store.put(key, replace(entry, body=body).to_bytes())
 
     def _ask(self, url: str, cached: Entry | None) -> Entry:
@@ -135,11 +156,6 @@ class RemotePages:
             )
 
         return self._fetcher.fetch(url, read, kind="page", headers=lambda: headers)
-
-
-def _decode(entry: Entry, project: ProjectName | None) -> Page | None:
-    absent = entry.status in _ABSENT
-    return None if absent else decode(entry.body, entry.content_type, entry.url, project)
 
 
 def _fresh_for(answer: Answer) -> int:
