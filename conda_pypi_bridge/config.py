@@ -20,6 +20,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from .errors import ConfigError
+from .redaction import redact
 
 #: Seconds of silence before a connection is given up: pip's default.
 TIMEOUT = 15.0
@@ -213,7 +214,7 @@ def _index_url(text: str) -> str:
     if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and not parts.hostname):
         raise ConfigError("an index URL must start with https://, http:// or file://")
     if parts.query or parts.fragment:
-        raise ConfigError(f"the index URL of {parts.hostname} must not have a query or a fragment")
+        raise ConfigError(f"the index URL {redact(text)} must not have a query or a fragment")
     return text.rstrip("/") + "/"
 
 
