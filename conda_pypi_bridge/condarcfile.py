@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from .errors import ConfigError
+from .locks import entry
 
 
 def set_plugin_setting(path: Path, key: str, value: Any) -> bool:
@@ -54,13 +53,10 @@ def _replace(yaml: YAML, path: Path, document: Any) -> None:
     path = path.resolve()  # a link to the file stays one
     mode = path.stat().st_mode & 0o777 if path.is_file() else 0o644
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".condarc-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+    with entry(path.parent, path.name) as folder:
+        draft = folder / path.name
+        with draft.open("w", encoding="utf-8") as stream:
             if document:
                 yaml.dump(document, stream)
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        draft.chmod(mode)
+        draft.replace(path)

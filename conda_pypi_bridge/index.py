@@ -23,6 +23,7 @@ from .credentials import origin, public_url
 from .errors import IndexFailure, MetadataRefused, OfflineError, OtherIndex
 from .fetch import ANSWERS, Answer, Fetcher, Limits
 from .localindex import LocalIndexes, file_sha256, local_path, place_of
+from .locks import own_folder
 from .model import ProjectName, ProjectPage, Wheel
 from .origins import Origins
 from .pages import Page, only, project_page
@@ -231,7 +232,7 @@ class Index:
             return remote_metadata(self._fetcher, wheel, METADATA_CAP)
         except NoRanges:
             kept = self._kept(wheel)
-            self._transfer(wheel, kept, _nothing)
+            self._transfer(wheel, kept, _nothing, parts=own_folder(self.folder))
             return local_metadata(kept, wheel, METADATA_CAP)
 
     def _published(self, wheel: Wheel) -> bytes | None:
@@ -285,8 +286,10 @@ class Index:
             return None
         return kept
 
-    def _transfer(self, wheel: Wheel, destination: Path, progress: Callable[[int], None]) -> None:
-        with staged(destination) as file:
+    def _transfer(
+        self, wheel: Wheel, destination: Path, progress: Callable[[int], None], parts: Path | None = None
+    ) -> None:
+        with staged(destination, parts) as file:
             transfer = Transfer(wheel.url, file, size=wheel.size, cap=WHEEL_CAP, progress=progress)
             _check_hash(wheel, transfer.run(self._fetcher))
 

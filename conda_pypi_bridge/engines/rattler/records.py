@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from ...errors import Unsatisfiable, Untranslatable
+from ...locks import own_folder
 from ...model import CHANNEL, CHANNEL_URL, CondaName, InstalledDist, PackageRecord, ProjectName
 from ...names import Names
+from ...store import cache_folder
 from ...versions import conda_spec, conda_version
 
 #: Channel names of records that stand for what no channel offers. They are never fetched.
@@ -55,13 +56,12 @@ def read_record(record: Mapping[str, Any]) -> rattler.PrefixRecord:
     record, the channel may be a name.
     """
     document = {"files": [], "paths_data": {"paths_version": 1, "paths": []}, **record}
-    descriptor, name = tempfile.mkstemp(suffix=".json")
+    file = own_folder(cache_folder()) / f"{uuid.uuid4().hex}.json"
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(document, stream)
-        return rattler.PrefixRecord.from_path(Path(name))
+        file.write_text(json.dumps(document), "utf-8")
+        return rattler.PrefixRecord.from_path(file)
     finally:
-        Path(name).unlink()
+        file.unlink(missing_ok=True)
 
 
 def venv_python(version: Version, subdir: str) -> dict[str, Any]:
