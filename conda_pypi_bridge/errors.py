@@ -176,6 +176,19 @@ class PrefixError(BridgeError):
         self.reason = reason
 
 
+class NoRoom(BridgeError):
+    """A disk has fewer bytes `free` than what is to be downloaded `needs`."""
+
+    def __init__(self, folder: str, needs: int, free: int) -> None:
+        super().__init__(
+            f"{folder}: not enough room: {needs / 1e6:.1f} MB are to be fetched, {free / 1e6:.1f} MB are free",
+            hint="Make room; `conda pypi-bridge cache` shows what can go.",
+        )
+        self.folder = folder
+        self.needs = needs
+        self.free = free
+
+
 class ConfigError(BridgeError):
     """A configuration file or option that cannot be used."""
 

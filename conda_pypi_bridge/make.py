@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from . import translate
 from .build import unpack, unpack_meta
-from .errors import Cancelled, SpecError
+from .errors import Cancelled, NoRoom, SpecError
 from .index import Index
 from .localindex import file_sha256
 from .locks import scratch
@@ -41,8 +42,10 @@ def make(
     local = local or {}
     python = f"{target.python.major}.{target.python.minor}" + ("t" if target.free_threaded else "")
     remote = [record.wheel for record in records if record.wheel is not None and record not in local]
+    size = sum(wheel.size or 0 for wheel in remote)
+    _require_room(index.folder, size)
     reporter.phase("Downloading and building")
-    reporter.expect(len(records), sum(wheel.size or 0 for wheel in remote))
+    reporter.expect(len(records), size)
 
     stopped = threading.Event()
 
@@ -75,6 +78,14 @@ def make(
             stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _require_room(folder: Path, size: int) -> None:
+    """Raises `NoRoom` where the wheels alone, of `size` bytes, would fill the disk."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    if free < size:
+        raise NoRoom(str(there), size, free)
 
 
 def local_record(path: Path, target: Target, names: Names) -> PackageRecord:

@@ -500,3 +500,12 @@ def test_hooks_need_to_be_accepted(door: Door, index: IndexServer) -> None:
     assert not diff(before, snapshot(door.prefix))
     door.install("--allow-hooks", "hooked")
     assert (door.prefix / "etc" / "conda" / "activate.d" / "hooked.sh").is_file()
+
+
+def test_what_does_not_fit_onto_the_disk_is_not_begun(door: Door, index: IndexServer) -> None:
+    index.add("whale", "1.0", requires=["moo==1.0"], entry={"size": 10**18})
+    before = snapshot(door.prefix)
+    message = door.refused("whale")
+    assert "not enough room: 1000000000000.0 MB are to be fetched" in message
+    assert index.count(r"\.whl$") == 0
+    assert not diff(before, snapshot(door.prefix))
