@@ -42,6 +42,21 @@ examples:
   {prog} --fix flask                    that package alone; files of it that you edited are kept aside
 """
 
+_CACHE_EXAMPLES = """\
+examples:
+  {prog} show                     what lies in caches, and where
+  {prog} verify                   whether it is what was put there
+  {prog} clean --broken           delete what is not, so that it is made anew
+  {prog} clean --older-than 90    delete what was not used for 90 days
+  {prog} clean flask              delete the packages and wheels of that name
+"""
+
+_CACHE_ACTIONS = {
+    "show": "show what lies in the caches, and where",
+    "verify": "compare what lies in the caches with its checksums",
+    "clean": "delete packages by name, what is broken or old, or all",
+}
+
 _SWITCHES = {
     "enable": "let plain conda commands fall back to the package index",
     "disable": "let plain conda commands be as without the bridge",
@@ -68,6 +83,7 @@ def configure_verbs(made: argparse.ArgumentParser) -> None:
     configure_remove(verbs.add_parser("remove", help="remove packages from an environment"))
     configure_build(verbs.add_parser("build", help="write .conda files of wheels"))
     configure_doctor(verbs.add_parser("doctor", help="tell what is wrong with an environment, and fix it"))
+    configure_cache(verbs.add_parser("cache", help="show, verify and clean the caches"))
     for verb, help_text in _SWITCHES.items():
         configure_switch(verbs.add_parser(verb, help=help_text), verb)
     from .notebook import verbs as notebook
@@ -125,6 +141,34 @@ def configure_doctor(made: argparse.ArgumentParser) -> None:
     _add_output(made)
 
 
+def configure_cache(made: argparse.ArgumentParser) -> None:
+    """Add the actions of cache, and the arguments of each."""
+    made.set_defaults(verb="cache", door=made.prog, packages=[])
+    made.description = (
+        "The caches: pages and metadata of the index, wheels, and packages ready-extracted. conda's own "
+        "packages are left to conda clean; environments stay whole whatever goes."
+    )
+    _teach(made, _CACHE_EXAMPLES)
+    _add_said(made)
+    actions = made.add_subparsers(dest="cache_action", metavar="ACTION")
+    made.set_defaults(cache_action="show")
+    for action, help_text in _CACHE_ACTIONS.items():
+        parser = actions.add_parser(action, help=help_text)
+        parser.description = f"{help_text[0].upper()}{help_text[1:]}."
+        parser.set_defaults(cache_action=action)
+        if action == "show":
+            _add_said(parser)
+            continue
+        parser.add_argument("packages", metavar="NAME", nargs="*", help="a package or a project")
+        if action == "verify":
+            _add_said(parser)
+        else:
+            _option(parser, "--broken", action="store_true", help="what verify finds fault with")
+            _option(parser, "--older-than", type=_days, metavar="DAYS", help="what was not used for so long")
+            _option(parser, "--all", action="store_true", help="everything of the bridge")
+            _add_output(parser)
+
+
 def configure_switch(made: argparse.ArgumentParser, verb: str) -> None:
     """Add the arguments of enable, disable and status."""
     made.set_defaults(verb=verb)
@@ -144,6 +188,20 @@ def _add_common(made: argparse.ArgumentParser) -> None:
     _add_prefix(made)
     _option(made, "--json", action="store_true", help="print one JSON document")
     _option(made, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
+
+
+def _add_said(made: argparse.ArgumentParser) -> None:
+    """The options of what asks nothing and changes nothing."""
+    _option(made, "--json", action="store_true", help="print one JSON document")
+    _option(made, "-q", "--quiet", action="store_true", help="print no progress")
+    _option(made, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
+
+
+def _days(text: str) -> float:
+    days = float(text)
+    if not 0 <= days < 1e6:
+        raise argparse.ArgumentTypeError("a number of days that is not negative")
+    return days
 
 
 def _level(text: str) -> int:

@@ -34,9 +34,9 @@ class Terminal:
             self._say(text)
         self._phase = text
 
-    def expect(self, files: int, size: int) -> None:
+    def expect(self, files: int, size: int, noun: str = "package") -> None:
         if not self._stream.isatty() or self._quiet:
-            self._say(f"  {_count(files, 'package')}")
+            self._say(f"  {_count(files, noun)}")
             return
         from tqdm import tqdm
 
@@ -112,7 +112,7 @@ def summary(outcome: Outcome, seconds: float) -> str:
 def built_summary(built: Sequence[Built], seconds: float) -> str:
     """The last words of a build."""
     rows = [("File", "Size"), *((str(item.path), human_size(item.path.stat().st_size)) for item in built)]
-    return f"{_columns(rows)}\n\nDone in {seconds:.1f} s: {_count(len(built), 'package')} built."
+    return f"{columns(rows)}\n\nDone in {seconds:.1f} s: {_count(len(built), 'package')} built."
 
 
 def table(plan: Plan) -> str:
@@ -126,7 +126,7 @@ def table(plan: Plan) -> str:
         version = f"{before.version} -> {row.version}" if before and changed else row.version
         rows.append((row.name, version, _origin(row), row.why))
     rows += [(row.name, f"{row.version} (removed)", _origin(row), row.why) for row in _removed(plan, new)]
-    return _columns(rows)
+    return columns(rows)
 
 
 def _removed(plan: Plan, new: set[str]) -> Sequence[Row]:
@@ -139,7 +139,8 @@ def _origin(row: Row) -> str:
     return f"channel {row.channel}"
 
 
-def _columns(rows: Sequence[tuple[str, ...]]) -> str:
+def columns(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows as a table; the first is its head."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     ruled = [rows[0], tuple("-" * width for width in widths), *rows[1:]]
     lines = ("  ".join(map(str.ljust, row, widths)) for row in ruled)

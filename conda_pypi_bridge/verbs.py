@@ -131,11 +131,23 @@ def _doctor(args: argparse.Namespace, opened: Open) -> Told:
     return Told(document=document, text=lambda seconds: plain(text), needed=True, status=status)
 
 
+def _cache(args: argparse.Namespace, opened: Open) -> Told:
+    from .display import plain
+    from .housekeeping import carry_out
+    from .session import within_conda
+
+    told = carry_out(args, _reporter(args), conda=opened is within_conda)
+    return Told(
+        document=told.document, text=lambda seconds: plain(told.text), needed=True, status=told.status
+    )
+
+
 VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
     "install": _install,
     "remove": _remove,
     "build": _build,
     "doctor": _doctor,
+    "cache": _cache,
     "enable": _switch,
     "disable": _switch,
     "status": _status,
