@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from tests.doors import Door
 from tests.indexserver import IndexServer
 from tests.lab.channels import index_channel, make_conda_package, make_python_package
-from tests.lab.condas import NO_INDEX, Conda, Result, python_of, run, site_packages
+from tests.lab.condas import NO_INDEX, Conda, Home, Result, python_of, run, site_packages
 from tests.lab.pythons import Interpreter
 from tests.lab.trees import diff, snapshot
 from tests.wheels import make_wheel
@@ -509,3 +511,17 @@ def test_what_does_not_fit_onto_the_disk_is_not_begun(door: Door, index: IndexSe
     assert "not enough room: 1000000000000.0 MB are to be fetched" in message
     assert index.count(r"\.whl$") == 0
     assert not diff(before, snapshot(door.prefix))
+
+
+def test_what_a_power_cut_took_from_a_cached_package_is_made_anew(door: Door, home: Home) -> None:
+    door.install("moo==1.0")
+    (cached,) = (path for path in home.path.rglob("moo-1.0-*/site-packages/moo.py") if path.is_file())
+    content = cached.read_bytes()
+    door.remove("moo")
+    cached.unlink()
+    cached.touch()
+    started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    os.utime(cached.parents[1] / "info" / "index.json", (started - 60, started - 60))
+    door.install("moo==1.0")
+    assert cached.read_bytes() == content
+    assert door.python("-c", "import moo; moo.main()") == "moo 1.0\n"

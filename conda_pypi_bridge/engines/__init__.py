@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -56,6 +58,29 @@ def place_package(
         if os.path.lexists(cache / dist):  # left by something else
             (cache / dist).rename(private / "before")
         (private / dist).rename(cache / dist)
+
+
+def is_sound(package: Path) -> bool:
+    """Whether a cached package has all its bytes, as far as sizes tell.
+
+    Packages are not flushed to the disk, which takes longer than making them. So what was made before this
+    machine last started may have lost something to a power cut, and is looked at.
+    """
+    try:
+        if (package / "info" / "index.json").stat().st_mtime > _started():
+            return True
+        entries = json.loads((package / "info" / "paths.json").read_bytes())["paths"]
+        sizes = ((package / entry["_path"]).lstat().st_size == entry["size_in_bytes"] for entry in entries)
+        return all(sizes)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _started() -> float:
+    """When this machine started, in seconds since the epoch; now, where that cannot be told."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.time()
 
 
 class Engine(Protocol):

@@ -42,7 +42,7 @@ from ...tags import make_target
 from ...versions import conda_version
 from .. import Problem, place_package, version_pair
 from .calling import UNSATISFIABLE, Solving
-from .records import BridgeChannel, conda_record, dist_of, in_a_cache, is_cached, renamed, written
+from .records import BridgeChannel, conda_record, dist_of, has_whole, in_a_cache, renamed, written
 from .transaction import LEFT_BY_CONDA, BridgeTransaction
 
 try:
@@ -320,7 +320,7 @@ class CondaEngine:
             unpack(place)
             known.append(_made_known(cache, record, place))
 
-        place_package(folder, record.dist, lambda: is_cached(folder, record.dist), write)
+        place_package(folder, record.dist, lambda: has_whole(folder, record.dist), write)
         for entry in known:
             entry.extracted_package_dir = str(folder / record.dist)
 

@@ -16,6 +16,7 @@ from conda.models.records import PackageRecord as CondaRecord
 from ...locks import scratch
 from ...model import CHANNEL, PackageRecord
 from ...store import cache_folder
+from .. import is_sound
 
 
 class BridgeChannel(Channel):  # type: ignore[misc]
@@ -66,9 +67,14 @@ def dist_of(item: Any) -> str:
     return f"{item.get('name')}-{item.get('version')}-{item.get('build')}"
 
 
+def has_whole(folder: Path, dist: str) -> bool:
+    """Whether a package cache holds a package of the bridge, and all of it."""
+    return is_cached(folder, dist) and is_sound(folder / dist)
+
+
 def in_a_cache(dist: str) -> bool:
-    """Whether any of conda's package caches holds the package ready-extracted."""
-    return any(is_cached(Path(folder), dist) for folder in context.pkgs_dirs)
+    """Whether any of conda's package caches holds the package of the bridge."""
+    return any(has_whole(Path(folder), dist) for folder in context.pkgs_dirs)
 
 
 @contextmanager

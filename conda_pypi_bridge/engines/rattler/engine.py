@@ -35,7 +35,7 @@ from ...prefix import (
 from ...report import Reporter
 from ...tags import make_target
 from ...versions import conda_version
-from .. import Problem, place_package, version_pair
+from .. import Problem, is_sound, place_package, version_pair
 from .access import Access
 from .channels import Loop, Overlay, Subdir, channel, gateway, is_name, priorities
 from .ending import unfinished
@@ -329,7 +329,8 @@ class RattlerEngine:
         return reporter.confirm(plan, str(self.path))
 
     def has(self, dist: str) -> bool:
-        return (self._cache / dist / "info" / "index.json").is_file()
+        package = self._cache / dist
+        return (package / "info" / "index.json").is_file() and is_sound(package)
 
     def stage(self, record: PackageRecord, unpack: Callable[[Path], object]) -> None:
         place_package(self._cache, record.dist, lambda: self.has(record.dist), unpack)
