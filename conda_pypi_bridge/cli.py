@@ -124,14 +124,11 @@ def _fail(args: argparse.Namespace, error: BridgeError, *, status: int = 1) -> i
 
 def settle_prefix(prefix: str) -> None:
     """Undo what a command left in a prefix that was cut short, before conda reads it."""
+    from .engines.conda import told_by_conda
     from .prefix import settle
 
-    try:
+    with told_by_conda():
         settle(Path(prefix))
-    except BridgeError as error:
-        from .engines.conda import as_conda_error
-
-        raise as_conda_error(error) from error
 
 
 def print_health(prefix: str) -> None:

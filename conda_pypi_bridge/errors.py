@@ -5,18 +5,21 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
+from .redaction import redact
+
 
 class BridgeError(Exception):
     """Root of every error that a user can meet.
 
     ``str(error)`` is one line that a person understands; `hint` is the next thing to try
-    (an empty string where there is nothing useful to say).
+    (an empty string where there is nothing useful to say). Neither has what may be secret: chains of
+    exceptions are shown by others, too.
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = redact(message)
+        self.hint = redact(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return self.message

@@ -18,14 +18,14 @@ from .display import Terminal, plain
 from .engines.conda import (
     UNSATISFIABLE,
     Solving,
-    as_conda_error,
     asks_nobody,
     environment_files,
     is_quiet,
     settled,
+    told_by_conda,
 )
 from .engines.conda.engine import CondaEngine
-from .errors import BridgeError, Newcomer, NoExtras, NotFound, Unsatisfiable
+from .errors import Newcomer, NoExtras, NotFound, Unsatisfiable
 from .index import Index
 from .make import make
 from .model import CondaName, Plan, ProjectName, Request, Target
@@ -54,6 +54,7 @@ class Asked:
     deps: bool = True
 
 
+@told_by_conda()
 def solved(path: Path, solving: Solving, asked: Asked, failure: Exception | None) -> Any:
     """A transaction over channels and index.
 
@@ -63,7 +64,7 @@ def solved(path: Path, solving: Solving, asked: Asked, failure: Exception | None
         return _solved(solver_session(Prefix(path), solving), asked)
     except NotFound as error:
         if failure is None:
-            raise as_conda_error(error) from error
+            raise
         lacking = [spec for spec in asked.specs if canonicalize_name(spec.name) == error.project]
         if not is_quiet():
             print(f"note: no package index has {error.project} either", file=sys.stderr)
@@ -74,9 +75,9 @@ def solved(path: Path, solving: Solving, asked: Asked, failure: Exception | None
         return solving.solver(path, specs=asked.specs).solve_for_transaction(**solving.tries[-1])
     except Unsatisfiable as error:
         told = _channels_alone(path, solving, asked)
-        raise (settled(told) if told else as_conda_error(error)) from error
-    except BridgeError as error:
-        raise as_conda_error(error) from error
+        if told is None:
+            raise
+        raise settled(told) from error
 
 
 def _channels_alone(path: Path, solving: Solving, asked: Asked) -> Exception | None:
@@ -91,16 +92,15 @@ def _channels_alone(path: Path, solving: Solving, asked: Asked) -> Exception | N
     return None
 
 
+@told_by_conda()
 def relinked(path: Path, solving: Solving, transaction: Any) -> Any:
     """conda's own transaction, its packages of the bridge made once more where no cache has them."""
-    try:
-        work = _Work.of(solver_session(Prefix(path), solving), [])
-        plan = restored(work.engine.adopt(transaction), work.target, work.engine, work.index)
-        return work.transaction(plan)
-    except BridgeError as error:
-        raise as_conda_error(error) from error
+    work = _Work.of(solver_session(Prefix(path), solving), [])
+    plan = restored(work.engine.adopt(transaction), work.target, work.engine, work.index)
+    return work.transaction(plan)
 
 
+@told_by_conda()
 def reverted(path: Path, number: int) -> Any | None:
     """The transaction of ``conda install --revision``; None where conda needs no help with it."""
     from .engines.conda.revisions import Revision
@@ -108,14 +108,11 @@ def reverted(path: Path, number: int) -> Any | None:
     revision = Revision(path, number)
     if not revision.bridged:
         return None
-    try:
-        python = [] if revision.python is None else [f"python =={revision.python}"]
-        work = _Work.of(solver_session(Prefix(path)), python)
-        found = {d: rebuilt(d, work.target, work.engine.names, work.index) for d in revision.lost}
-        packages = [package for package in found.values() if package is not None]
-        return work.transaction(work.engine.adopt(revision.transaction(packages), packages))
-    except BridgeError as error:
-        raise as_conda_error(error) from error
+    python = [] if revision.python is None else [f"python =={revision.python}"]
+    work = _Work.of(solver_session(Prefix(path)), python)
+    found = {d: rebuilt(d, work.target, work.engine.names, work.index) for d in revision.lost}
+    packages = [package for package in found.values() if package is not None]
+    return work.transaction(work.engine.adopt(revision.transaction(packages), packages))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,12 +146,10 @@ class _Work:
         packages = [row.package for row in plan.link if row.package is not None]
         reporter = Terminal(ask=False, quiet=is_quiet())
 
+        @told_by_conda()
         def build() -> None:
             missing = [package for package in packages if not self.engine.has(package.dist)]
-            try:
-                make(missing, self.target, self.engine.stage, self.index, self.options, reporter)
-            except BridgeError as error:
-                raise as_conda_error(error) from error
+            make(missing, self.target, self.engine.stage, self.index, self.options, reporter)
 
         return self.engine.transaction(plan, build, reporter, "\n".join(self._note(plan)))
 

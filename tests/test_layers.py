@@ -85,7 +85,7 @@ RANKS = {
     "report": 2,
     "model": 1,
     "errors": 0,
-    "redaction": 0,
+    "redaction": -1,
     "": -1,  # the package itself: its version
 }
 CORE = {room for room, rank in RANKS.items() if rank < 19}

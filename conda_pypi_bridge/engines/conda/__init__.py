@@ -10,7 +10,6 @@ The engine itself is in `engine`, which costs more to import than what plain con
 from .calling import (
     UNSATISFIABLE,
     Solving,
-    as_conda_error,
     asked_to_update_all,
     asked_to_update_deps,
     asks_nobody,
@@ -30,13 +29,13 @@ from .calling import (
     settled,
     target_prefix,
     texts_with_extras,
+    told_by_conda,
     wants_deps,
 )
 
 __all__ = [
     "UNSATISFIABLE",
     "Solving",
-    "as_conda_error",
     "asked_to_update_all",
     "asked_to_update_deps",
     "asks_nobody",
@@ -56,5 +55,6 @@ __all__ = [
     "settled",
     "target_prefix",
     "texts_with_extras",
+    "told_by_conda",
     "wants_deps",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from conda.models.prefix_graph import PrefixGraph
 
 from ... import CHANNEL
 from ...errors import BridgeError, PrefixError
+from ...redaction import redact
 
 #: What the backends raise where there is no solution; those of plugins derive from these.
 UNSATISFIABLE: tuple[type[Exception], ...] = (
@@ -81,9 +83,23 @@ def plain_backend() -> Any:
     return context.plugin_manager.get_solver_backend(name)
 
 
-def as_conda_error(error: BridgeError) -> CondaError:
+def _as_conda_error(error: BridgeError) -> CondaError:
     """The error as conda tells it, without a report of a crash."""
     return CondaError(" ".join(filter(None, (f"{error}.", error.hint))))
+
+
+@contextmanager
+def told_by_conda() -> Iterator[None]:
+    """Lets conda tell our errors, and report our faults without what may be secret in their words."""
+    try:
+        yield
+    except BridgeError as error:
+        raise _as_conda_error(error) from error
+    except CondaError:
+        raise
+    except Exception as error:
+        error.args = tuple(redact(word) if isinstance(word, str) else word for word in error.args)
+        raise
 
 
 def settled(error: Exception, specs: Sequence[MatchSpec] = (), channels: Sequence[Any] = ()) -> Exception:
