@@ -5,5 +5,8 @@ __version__ = "0.1.0"
 #: The one machine-independent channel name of every package that came from a package index.
 CHANNEL = "pypi-bridge"
 
+#: The folder below which unfinished things are.
+ENTRIES = f".{CHANNEL}"
+
 #: The folder in a prefix that tells of a change which has not come to its end.
 JOURNAL = f".{CHANNEL}-journal"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .arguments import parser
 from .errors import BridgeError
 from .locks import give_up
+from .store import sweep_caches
 from .verbs import VERBS, flag
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from .session import without_conda
 
+    sweep_caches()
     return run(args, without_conda)
 
 
@@ -45,7 +47,7 @@ def entry() -> None:
 
 def conda_main(args: argparse.Namespace) -> int:
     """conda's subcommands: conda's own engine. Returns the exit status."""
-    from .engines.conda import context_flags
+    from .engines.conda import context_flags, package_folders
     from .redaction import redact
     from .session import within_conda
 
@@ -53,6 +55,7 @@ def conda_main(args: argparse.Namespace) -> int:
         if value:
             setattr(args, name, value)
     sys.argv[:] = [redact(word) for word in sys.argv]  # conda writes them into the history
+    sweep_caches(*package_folders())
     return run(args, within_conda)
 
 
@@ -122,12 +125,13 @@ def _fail(args: argparse.Namespace, error: BridgeError, *, status: int = 1) -> i
     return status
 
 
-def settle_prefix(prefix: str) -> None:
-    """Undo what a command left in a prefix that was cut short, before conda reads it."""
-    from .engines.conda import told_by_conda
+def tidy(prefix: str) -> None:
+    """Put right what a command left that was cut short, before conda reads its prefix and caches."""
+    from .engines.conda import package_folders, told_by_conda
     from .prefix import settle
 
     with told_by_conda():
+        sweep_caches(*package_folders())
         settle(Path(prefix))
 
 

@@ -184,7 +184,7 @@ class NoRoom(BridgeError):
 
     def __init__(self, folder: str, needs: int, free: int) -> None:
         super().__init__(
-            f"{folder}: not enough room: {needs / 1e6:.1f} MB are to be fetched, {free / 1e6:.1f} MB are free",
+            f"{folder}: not enough room: {needs / 1e6:.1f} MB are to come, {free / 1e6:.1f} MB are free",
             hint="Make room; `conda pypi-bridge cache` shows what can go.",
         )
         self.folder = folder

@@ -56,7 +56,7 @@ def carry_out(args: argparse.Namespace, terminal: Terminal, *, conda: bool) -> T
 def _surveyed(conda: bool) -> list[Cache]:
     if not conda:
         return survey(cache_folder())
-    from .engines.conda.caches import package_folders
+    from .engines.conda import package_folders
 
     return survey(cache_folder(), package_folders())
 

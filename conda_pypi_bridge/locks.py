@@ -26,10 +26,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-from . import CHANNEL
-
-#: Where unfinished things are, below the folder they will be in.
-ENTRIES = f".{CHANNEL}"
+from . import CHANNEL, ENTRIES
 
 #: Where a folder cannot be locked itself, as on Windows and on NFS, a file in it stands for it.
 _LOCK_FILE = f".{CHANNEL}.lock"
@@ -254,7 +251,11 @@ def give_up() -> None:
     """Delete what `own_folder` made."""
     with _own_lock:
         while _own:
-            _own.popitem()[1].close()
+            parent, opened = _own.popitem()
+            opened.close()
+            if parent not in opened.path.parents:  # the folder for temporary files was made for it
+                with contextlib.suppress(OSError):
+                    opened.path.parents[1].rmdir()
 
 
 @contextlib.contextmanager

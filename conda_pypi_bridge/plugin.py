@@ -15,7 +15,7 @@ from conda.exceptions import PackagesNotFoundError
 from conda.plugins import hookimpl, types
 from conda.plugins.types import CondaHealthCheck, CondaPreCommand, CondaSetting, CondaSolver, CondaSubcommand
 
-from . import JOURNAL
+from . import ENTRIES, JOURNAL
 
 #: Commands that may choose packages, and those that read which channel a package is of.
 _SOLVING = {"install", "create", "update", "upgrade", "env_create", "env_update"}
@@ -73,10 +73,11 @@ def _prepare(command: str) -> None:
     """Let the channel's name lead nowhere, and put our solver in place where the setting says so."""
     ours = str(Path(__file__).with_name("data") / "condarc.yml")
     context.__init__(search_path=(ours, *SEARCH_PATH), argparse_args=context._argparse_args)
-    if Path(context.target_prefix, JOURNAL).exists():
-        from .cli import settle_prefix
+    left = [Path(context.target_prefix, JOURNAL), *(Path(folder, ENTRIES) for folder in context.pkgs_dirs)]
+    if any(path.exists() for path in left):
+        from .cli import tidy
 
-        settle_prefix(context.target_prefix)
+        tidy(context.target_prefix)
     enabled = context.plugins.pypi_bridge_enabled
     if command in _SOLVING and enabled:
         # in place of the choice, not of the name chosen: conda makes its context anew in some commands

@@ -19,7 +19,7 @@ from .namedata import load_table
 from .names import Names
 from .prefix import Prefix, dist_mapping, locate, read_prefix, refuse_system_python, settle
 from .requirementfiles import RequirementFile
-from .store import cache_folder
+from .store import cache_folder, index_cache
 
 if TYPE_CHECKING:
     from .engines.conda import Solving
@@ -58,7 +58,7 @@ class Session:
         )
         return Index(
             found,
-            cache_folder() / "index",
+            index_cache(),
             offline=bool(getattr(args, "offline", False)) or self.conda.offline,
             limits=limits,
             origins=lambda: self.prefix.origins,

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from platformdirs import user_cache_path
 
-from .locks import own_folder
+from .locks import own_folder, sweep
 
 _HASH_SIZE = hashlib.sha256().digest_size
 
@@ -20,6 +20,22 @@ _HASH_SIZE = hashlib.sha256().digest_size
 def cache_folder() -> Path:
     """Where the bridge keeps what it may lose: the platform's own place for caches."""
     return user_cache_path("conda-pypi-bridge")
+
+
+def index_cache() -> Path:
+    """Where pages, metadata and wheels of indexes are kept."""
+    return cache_folder() / "index"
+
+
+def package_cache() -> Path:
+    """Where the engine without conda keeps packages ready-extracted."""
+    return cache_folder() / "pkgs"
+
+
+def sweep_caches(*others: Path) -> None:
+    """Delete what processes that died left unfinished in the caches, and in `others`."""
+    for folder in (cache_folder(), index_cache(), package_cache(), *others):
+        sweep(folder)
 
 
 class Store:

@@ -508,7 +508,7 @@ def test_what_does_not_fit_onto_the_disk_is_not_begun(door: Door, index: IndexSe
     index.add("whale", "1.0", requires=["moo==1.0"], entry={"size": 10**18})
     before = snapshot(door.prefix)
     message = door.refused("whale")
-    assert "not enough room: 1000000000000.0 MB are to be fetched" in message
+    assert "not enough room: 1000000000000.0 MB are to come" in message
     assert index.count(r"\.whl$") == 0
     assert not diff(before, snapshot(door.prefix))
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from conda_pypi_bridge import locks
-from conda_pypi_bridge.locks import ENTRIES, entry, holding, is_held, own_folder, scratch, sweep
+from conda_pypi_bridge import ENTRIES, locks
+from conda_pypi_bridge.locks import entry, holding, is_held, own_folder, scratch, sweep
 
 
 def in_child(work: Callable[[], object], ready: Path) -> int:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..locks import ENTRIES, entry, holding, is_held, sweep
+from .. import ENTRIES
+from ..locks import entry, holding, is_held, sweep
 from .model import Item
 from .survey import LOCK_SUFFIX
 

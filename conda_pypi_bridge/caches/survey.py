@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from .. import CHANNEL
-from ..locks import ENTRIES, is_held
+from .. import CHANNEL, ENTRIES
+from ..locks import is_held
 from .model import Cache, Item, Kind
 
 #: ``name-version-build``, where the build is one that `translate` writes.

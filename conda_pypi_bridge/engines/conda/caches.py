@@ -6,14 +6,8 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from conda.base.context import context
 from conda.core.envs_manager import list_all_known_prefixes
 from conda.models.enums import LinkType
-
-
-def package_folders() -> list[Path]:
-    """conda's package folders, the one that is written to first."""
-    return [Path(folder) for folder in context.pkgs_dirs]
 
 
 def users_by_symlink(dists: Collection[str]) -> dict[str, Path]:

@@ -192,6 +192,11 @@ def is_offline() -> bool:
     return bool(context.offline)
 
 
+def package_folders() -> list[Path]:
+    """conda's package folders, the one that is written to first."""
+    return [Path(folder) for folder in context.pkgs_dirs]
+
+
 def root_prefix() -> Path:
     """The conda installation that runs."""
     return Path(context.root_prefix)
