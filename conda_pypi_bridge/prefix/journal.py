@@ -94,7 +94,8 @@ def _relative(prefix: Prefix, file: Path) -> str:
 @dataclass
 class _Journal:
     """What stands in the list. `folders` maps those that were there to their modes; `kept` maps files to
-    their number and whether they are copies; `unread` are packages, and `site` and `windows` their layout.
+    their number and whether they are copies; `spared` are what looks like the engine's own, and was there
+    before; `unread` are packages, and `site` and `windows` their layout.
     """
 
     created: list[str] = field(default_factory=list)
@@ -102,6 +103,7 @@ class _Journal:
     folders: dict[str, int] = field(default_factory=dict)
     new_folders: list[str] = field(default_factory=list)
     own: list[str] = field(default_factory=list)
+    spared: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     site: str | None = None
     windows: bool = False
@@ -176,7 +178,8 @@ def _written(prefix: Path, folder: Path, change: Change, *, new: bool) -> _Journ
     if change.unread and change.layout is not None:
         journal.unread = [str(package) for package in change.unread]
         journal.site, journal.windows = change.layout.site_packages, change.layout.windows
-    journal.own = [pattern for pattern in change.own if not any(prefix.glob(pattern))]
+    journal.own = list(change.own)
+    journal.spared = [str(path) for path in _matching(prefix, change.own)]
     return journal
 
 
@@ -255,7 +258,7 @@ def _finish(prefix: Path, folder: Path) -> None:
     """The change, or its undoing, is complete."""
     new = (folder / _NEW).exists()
     (folder / _LIST).unlink(missing_ok=True)
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # what cannot go now goes with the next command
     if new:
         with contextlib.suppress(OSError):  # it is not empty: the change is not undone, but complete
             prefix.rmdir()
@@ -267,11 +270,9 @@ def _undo(prefix: Path, folder: Path) -> None:
     for path in journal.created:
         _remove_file(prefix / path)
     _remove_bytecode(prefix, journal)
-    for made in (made for pattern in journal.own for made in prefix.glob(pattern)):
-        if made.is_dir() and not made.is_symlink():
-            shutil.rmtree(made)
-        else:
-            made.unlink()
+    for made in _matching(prefix, journal.own):
+        if str(made) not in journal.spared:
+            _delete(made)
     for path in sorted(journal.folders, key=len):
         (prefix / path).mkdir(parents=True, exist_ok=True)
     for path, (number, copied) in journal.kept.items():
@@ -283,6 +284,18 @@ def _undo(prefix: Path, folder: Path) -> None:
     for path, mode in journal.folders.items():
         if stat.S_IMODE((prefix / path).stat().st_mode) != mode:
             (prefix / path).chmod(mode)
+
+
+def _matching(prefix: Path, patterns: Iterable[str]) -> Iterator[Path]:
+    for pattern in patterns:
+        yield from sorted(prefix.glob(pattern))
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _read(folder: Path) -> _Journal:

@@ -58,8 +58,8 @@ from .records import (
 #: rattler marks a prefix as something that backups may leave out; that is not for us to say.
 _CACHE_TAG = "CACHEDIR.TAG"
 
-#: Where rattler puts files that are in the way of others.
-_CLOBBERS = "__clobbers__"
+#: Where rattler puts files that are in the way of others, and drafts of records.
+_OWN = ("__clobbers__", "conda-meta/prefix_record_*")
 
 
 class RattlerEngine:
@@ -343,7 +343,7 @@ class RattlerEngine:
         renamed = renamed or {}
         gone = [f for dist in {*self.replaced(plan), *replaced} for f in files_of(self._prefix, dist)]
         gone += self._outdated_records
-        own = (_CACHE_TAG, _CLOBBERS, *self._interpreter_record)
+        own = (_CACHE_TAG, *_OWN, *self._interpreter_record)
         change = change_of(
             self._prefix, plan, lambda row: self._cache / row.dist, gone=gone, renamed=renamed, own=own
         )
