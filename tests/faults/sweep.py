@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults.choice import choose, lasting_paths
-from tests.faults.injection import Fault, Struck, ends, strike
+from tests.faults.injection import Fault, ends, strike
 from tests.faults.laboratory import PATIENCE, Laboratory
 from tests.faults.oracle import Outcome, damage, look, mixture, objections, state_of, strangers
 from tests.faults.scenes import Scene, Setting, prepare
