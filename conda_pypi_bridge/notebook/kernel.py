@@ -16,6 +16,7 @@ from .changes import Change, Snapshot, changes, installed_names, missing, snapsh
 from .child import Finished, Progress
 from .command import Command, Refused, Takes, from_help, refuse_self_harm, with_index, without_conda
 from .condas import CondaProgram, Search, find_conda
+from .discretion import discreet
 from .modules import Loaded, path_files, refresh, site_folders
 from .names import cache_folders, cached_names
 from .shell import is_venv
@@ -107,7 +108,7 @@ class Kernel:
             def watch(progress: Progress) -> None:
                 screen.line(words, _detail(progress, before), progress.seconds)
 
-            finished = child.run(door.argv, door.environ, watch, interrupts)
+            finished = child.run(*discreet(door.argv, door.environ), watch, interrupts)
         except (BridgeError, OSError) as error:
             screen.result(Report(headline=f"{command.title} was not started."))
             if isinstance(error, BridgeError):
