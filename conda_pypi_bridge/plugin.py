@@ -69,6 +69,14 @@ def _solver(*args: Any, **keywords: Any) -> Any:
     return FallbackSolver(*args, **keywords)
 
 
+def _redact_argv() -> None:
+    """conda writes its command line into the history as it was typed, the credentials of URLs included."""
+    if any("://" in word for word in sys.argv):
+        from .redaction import redact
+
+        sys.argv[:] = map(redact, sys.argv)
+
+
 def _prepare(command: str) -> None:
     """Let the channel's name lead nowhere, and put our solver in place where the setting says so."""
     ours = str(Path(__file__).with_name("data") / "condarc.yml")
@@ -82,6 +90,7 @@ def _prepare(command: str) -> None:
     if command in _SOLVING and enabled:
         # in place of the choice, not of the name chosen: conda makes its context anew in some commands
         context.plugin_manager.get_cached_solver_backend = lambda name=None: _solver
+        _redact_argv()
     if command == "install" and context._argparse_args.get("revision"):
         from .cli import revert
 
