@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -26,20 +27,27 @@ _CAUSES = {
 
 
 def look(prefix: Path) -> Tree:
-    """The whole tree of an environment, without the times that files hold."""
-    tree = snapshot(prefix)
-    for path, entry in tree.items():
-        plain = _PLAIN.get(PurePosixPath(path).suffix or PurePosixPath(path).name)
-        if entry.kind == "file" and plain is not None:
-            content = plain((prefix / path).read_bytes())
-            tree[path] = entry._replace(content=hashlib.sha256(content).hexdigest())
-    return tree
+    """The whole tree of an environment, without what differs in any two runs."""
+    return _plainly(prefix, {"history": _plain_history, ".pyc": _plain_pyc, ".json": _plain_record})
 
 
 def outside(folder: Path) -> Tree:
-    """The home and the TMPDIR of a world, by path relative to it."""
-    trees = {name: snapshot(folder / name) for name in ("home", "tmp")}
+    """The home and the TMPDIR of a world, by path relative to it, likewise."""
+    plain = {"repodata_record.json": _plain_origin, ".lock": _nothing}
+    trees = {name: _plainly(folder / name, plain) for name in ("home", "tmp")}
     return {f"{name}/{path}": entry for name, tree in trees.items() for path, entry in tree.items()}
+
+
+def _plainly(folder: Path, plain: Mapping[str, Callable[[bytes], bytes]]) -> Tree:
+    """A snapshot, with the contents of files changed by their names or suffixes first."""
+    tree = snapshot(folder)
+    for path, entry in tree.items():
+        name = PurePosixPath(path)
+        change = plain.get(name.name) or plain.get(name.suffix)
+        if entry.kind == "file" and change is not None:
+            content = change((folder / path).read_bytes())
+            tree[path] = entry._replace(content=hashlib.sha256(content).hexdigest())
+    return tree
 
 
 def _plain_history(content: bytes) -> bytes:
@@ -55,7 +63,23 @@ def _plain_pyc(content: bytes) -> bytes:
     return content[:8] + content[12:]
 
 
-_PLAIN: Mapping[str, Callable[[bytes], bytes]] = {"history": _plain_history, ".pyc": _plain_pyc}
+def _plain_record(content: bytes) -> bytes:
+    """conda names an archive that it has fetched, and a folder in its place that it found in its cache."""
+    return re.sub(rb'("package_tarball_full_path": ".*?)\.conda"', rb'\1"', content)
+
+
+def _plain_origin(content: bytes) -> bytes:
+    """What conda notes of a package differs with whether it was fetched and unpacked by one command."""
+    try:
+        record = json.loads(content)
+    except ValueError:
+        return content
+    return json.dumps([record[key] for key in ("name", "version", "build", "depends")]).encode()
+
+
+def _nothing(content: bytes) -> bytes:
+    """rattler counts in a lock's file."""
+    return b""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +158,7 @@ def objections(struck: Struck, fault: Fault) -> Iterator[str]:
         yield "the user sees a traceback"
     if fault.is_signal or struck.status == 0:
         return
-    errors = [line for line in struck.output.splitlines() if re.match(r"error: |\w*Error", line)]
+    errors = [line for line in struck.output.splitlines() if re.match(r"error: |\w*Error|\[Errno", line)]
     if not any(re.search(_CAUSES[fault.what], line) for line in errors):
         yield f"the cause is not told: {errors or struck.output.strip()[-300:]}"
     elif len(errors) > 1:
