@@ -104,8 +104,9 @@ class _Explainer:
 
     def _end(self, edge: Edge) -> str:
         """Why nothing meets the last requirement of a chain."""
-        if self._closure.versions(edge):  # something would, if it were not for what must hold
-            who, requirement = self._held[edge.project][0]
+        held = self._held.get(edge.project)
+        if held and self._closure.versions(edge):  # something would, if it were not for what must hold
+            who, requirement = held[0]
             start = "" if edge.required_by else f"{edge} was requested, "
             return f"{start}but {who} requires {requirement}"
         asked = [other for other in self._closure.edges.get(edge.project, ()) if not other.required_by]

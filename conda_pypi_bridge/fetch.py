@@ -7,34 +7,32 @@ import datetime as dt
 import email.utils
 import logging
 import random
+import socket
 import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies
 
 import requests
 import urllib3
-from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from requests.auth import HTTPBasicAuth
-from urllib3.util.ssl_ import create_urllib3_context
 
 from . import __version__
 from .config import IndexConfig
+from .connections import Adapter, TLSAdapter, read_before
 from .credentials import Auth, Credentials, Redactor, public_url, split_credentials
-from .errors import ConfigError, IndexFailure
+from .errors import IndexFailure
+from .pages import printable
 
 T = TypeVar("T")
 
-#: Connections kept open to one host: as many as there are fetching threads.
-POOL = 16
-
 _CHUNK = 1 << 16
+_DRAIN_SECONDS = 0.5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: What a caller is to judge itself.
 ANSWERS = frozenset({200, 206, 304, 404, 410, 416})
@@ -49,18 +47,19 @@ _NETWORK_HINT = "Check the network and the proxy; --offline makes do with what i
 class Limits:
     """What a server may take from us; times in seconds, sizes in bytes.
 
-    A body read with a deadline must be complete within `body_seconds`; every body must bring `rate` bytes a
-    second, measured over `stall_seconds`. No further try begins once the tries took `patience`, or
-    the read timeout if longer. A Retry-After beyond `retry_after` is not waited for. The n-th pause between
-    tries is about `backoff` * 2**n.
+    All tries together, with their redirects and the pauses between them, must end within `patience`, or the
+    read timeout if longer; a transfer that comes forward is bound by its pace alone. A body read with a
+    deadline must be complete within `body_seconds`; every body must bring `rate` bytes a second, measured
+    over `stall_seconds`. A Retry-After beyond `retry_after` is not waited for. The n-th pause between tries
+    is about `backoff` * 2**n.
     """
 
     redirects: int = 5
-    body_seconds: float = 30.0
+    body_seconds: float = 20.0
     stall_seconds: float = 10.0
     rate: int = 1024
-    patience: float = 30.0
-    retry_after: float = 60.0
+    patience: float = 20.0
+    retry_after: float = 15.0
     backoff: float = 0.25
 
 
@@ -84,16 +83,28 @@ class Answer:
         self._limits = limits
 
     def read(self, cap: int) -> bytes:
-        """The whole body, within the deadline. `IndexFailure` when it has more than `cap` bytes."""
-        return b"".join(self.chunks(cap, deadline=True))
+        """The whole body, decoded, within the deadline. `IndexFailure` when it has more than `cap` bytes."""
+        return b"".join(self._chunks(cap, deadline=True))
 
-    def chunks(self, cap: int, *, deadline: bool = False) -> Iterator[bytes]:
-        """The body in pieces as they come. `IndexFailure` beyond `cap` bytes, or when it is too slow."""
+    def chunks(self, cap: int) -> Iterator[bytes]:
+        """The body as it was sent, in pieces as they come.
+
+        `IndexFailure` beyond `cap` bytes, or when it is too slow.
+        """
+        chunks = self._chunks(cap, deadline=False)
+        while True:
+            with read_before(time.monotonic() + self._limits.patience):  # anew for each
+                chunk = next(chunks, b"")
+            if not chunk:
+                return
+            yield chunk
+
+    def _chunks(self, cap: int, *, deadline: bool) -> Iterator[bytes]:
         pace = _Pace(self._limits, deadline)
         total = 0
         # read1 returns what one read of the socket brings. read would wait until the chunk is full, and a
         # server that sends a byte a second would hold us for a day.
-        while chunk := self._raw.read1(_CHUNK, decode_content=True):
+        while chunk := self._raw.read1(_CHUNK, decode_content=deadline):
             total += len(chunk)
             if total > cap:
                 raise IndexFailure(public_url(self.url), f"the answer is larger than {cap} bytes")
@@ -141,7 +152,7 @@ class Fetcher:
             self.redact.learn_auth(split_credentials(proxy)[1] or Auth("", ""))
         self.requests: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._adapters: dict[str, HTTPAdapter] = {}
+        self._adapters: dict[str, Adapter] = {}
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"conda-pypi-bridge/{__version__}"
         self._session.proxies.update(config.proxies)
@@ -166,24 +177,25 @@ class Fetcher:
         can be resumed has come: tries that brought it forward are not counted.
         """
         url = split_credentials(url)[0]
-        tries, spent, before = 0, 0.0, gained()
+        patience = max(self._limits.patience, self._config.timeout)
+        tries, before, end = 0, gained(), time.monotonic() + patience
         while True:
-            begun = time.monotonic()
             try:
-                with self._open(url, kind, headers(), accept) as answer:
+                with read_before(end), self._open(url, kind, headers(), accept, end) as answer:
                     return read(answer)
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                fault = self._judge(url, error)
+                late = time.monotonic() >= end
+                fault = self._judge(url, error, patience if late else self._config.timeout)
             except TryAgain as error:
                 fault = error
             if gained() > before:
-                tries, spent, before = 0, 0.0, gained()
+                tries, before, end = 0, gained(), time.monotonic() + patience
             tries += 1
-            spent += time.monotonic() - begun
-            if tries > self._config.retries or spent > max(self._limits.patience, self._config.timeout):
-                raise self.failure(url, f"{fault} ({tries} tries)" if tries > 1 else str(fault), fault.hint)
             pause = self._limits.backoff * 2 ** (tries - 1) * random.uniform(0.5, 1.5)
-            time.sleep(pause if fault.delay is None else fault.delay)
+            pause = pause if fault.delay is None else fault.delay
+            if tries > self._config.retries or time.monotonic() + pause > end:
+                raise self.failure(url, f"{fault} ({tries} tries)" if tries > 1 else str(fault), fault.hint)
+            time.sleep(pause)
 
     def failure(self, url: str, reason: str, hint: str = "") -> IndexFailure:
         """The error to raise for `url`, free of secrets and of characters that a terminal would obey."""
@@ -191,13 +203,13 @@ class Fetcher:
 
     @contextlib.contextmanager
     def _open(
-        self, url: str, kind: str, headers: Mapping[str, str], accept: frozenset[int]
+        self, url: str, kind: str, headers: Mapping[str, str], accept: frozenset[int], end: float
     ) -> Iterator[Answer]:
         """The answer to one request, after redirects and, where asked for, authentication."""
-        response, url = self._follow(url, kind, headers)
+        response, url = self._follow(url, kind, headers, end)
         if response.status_code == 401 and self.credentials.ask(url):
             response.close()
-            response, url = self._follow(url, kind, headers)
+            response, url = self._follow(url, kind, headers, end)
         try:
             if response.status_code not in accept:
                 self._refuse(url, response)
@@ -206,9 +218,11 @@ class Fetcher:
         finally:
             response.close()
 
-    def _follow(self, url: str, kind: str, headers: Mapping[str, str]) -> tuple[requests.Response, str]:
+    def _follow(
+        self, url: str, kind: str, headers: Mapping[str, str], end: float
+    ) -> tuple[requests.Response, str]:
         for _ in range(self._limits.redirects + 1):
-            response = self._send(url, kind, headers)
+            response = self._send(url, kind, headers, end - time.monotonic())
             location = response.headers.get("Location")
             if response.status_code not in _REDIRECTS or location is None:
                 return response, url
@@ -230,8 +244,11 @@ class Fetcher:
             raise self.failure(url, f"it redirects from https to http ({public_url(target)})")
         return target
 
-    def _send(self, url: str, kind: str, headers: Mapping[str, str]) -> requests.Response:
-        """One request, to this host alone: credentials are looked up for it, never carried over."""
+    def _send(self, url: str, kind: str, headers: Mapping[str, str], left: float) -> requests.Response:
+        """One request, to this host alone: credentials are looked up for it, never carried over.
+
+        It has `left` seconds to be answered.
+        """
         found = self.credentials.find(url)
         # In UTF-8, which RFC 7617 recommends; requests would take Latin-1. Without credentials of ours it
         # looks into netrc.
@@ -244,24 +261,22 @@ class Fetcher:
         adapter, verify = self._adapter(url)
         with self._lock:
             self.requests[kind] += 1
+        timeout = max(0.001, min(left, self._config.timeout))
         # Not session.send: it would read the body of a redirect, however long.
-        return adapter.send(
-            request, stream=True, timeout=self._config.timeout, verify=verify, proxies=proxies
-        )
+        return adapter.send(request, stream=True, timeout=timeout, verify=verify, proxies=proxies)
 
-    def _adapter(self, url: str) -> tuple[HTTPAdapter, bool]:
+    def _adapter(self, url: str) -> tuple[Adapter, bool]:
         """Who sends to `url`, and whether it checks certificates; made when first needed."""
         parts = urlsplit(url)
         trusted = not self._config.trusted_hosts.isdisjoint((parts.hostname or "", parts.netloc))
         kind = "trusted" if parts.scheme == "https" and trusted else parts.scheme
         with self._lock:
             if kind not in self._adapters:
-                self._adapters[kind] = (
-                    HTTPAdapter(POOL, POOL)
-                    if kind == "http"
-                    else _TLSAdapter(_tls_context(self._config, verify=kind != "trusted"))
-                )
+                self._adapters[kind] = Adapter() if kind == "http" else self._tls(verify=kind != "trusted")
             return self._adapters[kind], kind != "trusted"
+
+    def _tls(self, *, verify: bool) -> Adapter:
+        return TLSAdapter(self._config.cert, self._config.client_cert, verify=verify)
 
     def close(self) -> None:
         """Close the connections."""
@@ -286,13 +301,17 @@ class Fetcher:
             raise self.failure(url, f"HTTP 403: {urlsplit(url).hostname} refuses access")
         if status in _TRY_AGAIN or status >= 500:
             delay = _retry_after(response.headers.get("Retry-After", ""))
+            reason = f"HTTP {status}" + (f": it asks to come back in {delay:.0f} s" if delay else "")
             if delay is not None and delay > self._limits.retry_after:
-                raise self.failure(url, f"HTTP {status}: it asks to come back in {delay:.0f} s")
-            raise TryAgain(f"HTTP {status}", delay)
+                raise self.failure(url, reason)
+            raise TryAgain(reason, delay)
         raise self.failure(url, f"HTTP {status}")
 
-    def _judge(self, url: str, error: Exception) -> TryAgain:
-        """A fault of the connection: one that may pass is returned, any other raised."""
+    def _judge(self, url: str, error: Exception, seconds: float) -> TryAgain:
+        """A fault of the connection: one that may pass is returned, any other raised.
+
+        Where it is one of time, `seconds` have passed.
+        """
         root = _root_cause(error)
         if isinstance(root, ssl.SSLCertVerificationError):
             raise self.failure(
@@ -305,58 +324,20 @@ class Fetcher:
         if isinstance(error, ValueError):
             raise self.failure(url, "the URL is not valid")
         if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
-            return TryAgain(f"no answer for {self._config.timeout:g} s", hint=_NETWORK_HINT)
+            return TryAgain(f"no complete answer within {seconds:g} s", hint=_NETWORK_HINT)
+        if isinstance(root, socket.gaierror):
+            return TryAgain(f"{urlsplit(url).hostname} has no address ({root.strerror})", hint=_NETWORK_HINT)
         reason = getattr(root, "strerror", None) or str(root) or type(root).__name__
         return TryAgain(reason, hint=_NETWORK_HINT)
-
-
-class _TLSAdapter(HTTPAdapter):
-    """An adapter whose connections share one TLS context: reading a CA bundle takes 20 ms each time."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-        super().__init__(POOL, POOL)
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **options)
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, ssl_context=self._context, **options)
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """The context holds the trust: keep `requests` from loading its own bundle on top."""
-        conn.cert_reqs = "CERT_REQUIRED" if verify else "CERT_NONE"
-
-
-def _tls_context(config: IndexConfig, *, verify: bool) -> ssl.SSLContext:
-    bundle = config.cert or DEFAULT_CA_BUNDLE_PATH
-    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verify else ssl.CERT_NONE)
-    used = bundle
-    try:
-        if not verify:
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        elif Path(bundle).is_dir():
-            context.load_verify_locations(capath=bundle)
-        else:
-            context.load_verify_locations(cafile=bundle)
-        if config.client_cert:
-            used = config.client_cert
-            context.load_cert_chain(used)
-    except OSError as error:  # ssl.SSLError is one
-        raise ConfigError(f"cannot use the certificates in {used}: {error}") from None
-    return context
-
-
-def printable(text: str) -> str:
-    """`text`, which a server may have written, as it may be shown on a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _drain(response: requests.Response) -> None:
     """Take a short rest of the body, so that the connection can be used again."""
     length = response.headers.get("Content-Length", "")
     if length.isdigit() and int(length) < _CHUNK:
-        response.raw.read1(_CHUNK, decode_content=True)
+        end = time.monotonic() + _DRAIN_SECONDS
+        with contextlib.suppress(urllib3.exceptions.HTTPError), read_before(end):
+            response.raw.read1(_CHUNK, decode_content=True)
 
 
 def _retry_after(text: str) -> float | None:

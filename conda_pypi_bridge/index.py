@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import re
 import threading
 from collections import Counter, defaultdict
@@ -12,7 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
@@ -42,15 +41,8 @@ WHEEL_CAP = 1 << 34
 _NOT_OFFERED = frozenset({400, 403, 404, 405, 406, 410})
 
 _BLOCK = 1 << 20
-_log = logging.getLogger(__name__)
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
-
-
-class Warns(Protocol):
-    """Receives sentences that the user should read."""
-
-    def warn(self, text: str) -> None: ...
 
 
 class Index:
@@ -68,13 +60,11 @@ class Index:
         cache_dir: Path,
         *,
         offline: bool = False,
-        reporter: Warns | None = None,
         limits: Limits | None = None,
         origins: Callable[[], Mapping[ProjectName, str]] = dict,
     ) -> None:
         self._config = config
         self._offline = offline
-        self._reporter = reporter
         self._fetcher = Fetcher(config, limits=limits)
         self._store = Store(cache_dir / "store")
         self._origins = Origins(config, origins, self._store)
@@ -172,7 +162,6 @@ class Index:
         for url in urls:
             page = self._remote.get(f"{url}{project}/", project)
             if page is not None:
-                self._tell(project, page.warnings)
                 return project_page(page, project, place_of(url))
         return None
 
@@ -191,12 +180,6 @@ class Index:
         if page is None:
             raise IndexFailure(public_url(url), "HTTP 404 (this URL comes from find-links)")
         return page
-
-    def _tell(self, project: ProjectName, warnings: Sequence[str]) -> None:
-        for text in warnings:
-            _log.info("%s: %s", project, text)
-            if self._reporter is not None:
-                self._reporter.warn(f"{project}: {text}")
 
     # Metadata
 

@@ -120,7 +120,7 @@ class ProjectPage:
     """What one index says of one project: its wheels, and the names of its other files.
 
     `index` is the index URL without credentials. `refused` maps the files that cannot be used
-    (no sha256, a hostile name...) to the reason.
+    (no sha256, a hostile name...) to the reason. `warnings` are sentences of the index on the project.
     """
 
     project: ProjectName
@@ -128,6 +128,7 @@ class ProjectPage:
     wheels: tuple[Wheel, ...]
     sdists: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
     @property
     def first_release(self) -> dt.datetime | None:

@@ -47,8 +47,23 @@ _SDISTS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
 _FILES = (".whl", *_SDISTS, ".egg", ".exe", ".msi", ".rpm", ".deb", ".dmg")
 
 
+#: The longest text of an index that is shown.
+_SHOWN = 200
+
+
 class PageError(ValueError):
     """A page that must not be used; ``str()`` is the reason."""
+
+
+class PageRefused(PageError):
+    """A page that says itself that it must not be used: there is no use in asking again."""
+
+
+def printable(text: str) -> str:
+    """`text`, which a server may have written, as it may be shown on a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 class Listing(NamedTuple):
@@ -91,7 +106,7 @@ def decode(body: bytes, content_type: str, url: str, project: ProjectName | None
         return _decode_json(body, url, project)
     if kind in HTML_TYPES:
         charset = re.search(r"charset=\"?([\w-]+)", parameters, re.IGNORECASE)
-        page = decode_html(body, url, charset[1] if charset else "utf-8")
+        page = decode_html(body, url, charset[1] if charset else "utf-8", project)
         if project and page.files and not only(page, project).files:
             raise PageError("the page is that of another project")
         return page
@@ -103,20 +118,29 @@ def project_page(page: Page, project: ProjectName, index: str, *, local: bool = 
 
     `local` pages come from the user's own disk: only they may list files on it.
     """
-    wheels: list[Wheel] = []
+    wheels: dict[str, Wheel] = {}
     sdists: list[str] = []
     refused: dict[str, str] = {}
+    unclear: set[str] = set()
     for listing in page.files:
-        name = listing.filename
-        if name.endswith(_SDISTS):
-            sdists.append(name)
+        shown = printable(listing.filename[:_SHOWN])
+        if listing.filename.endswith(_SDISTS):
+            sdists.append(shown)
             continue
         try:
-            wheels.append(_wheel(listing, project, page.base, index, local))
+            wheel = _wheel(listing, project, page.base, index, local)
+            if wheels.setdefault(wheel.filename, wheel).sha256 != wheel.sha256:
+                unclear.add(wheel.filename)
+                raise PageError("it is listed twice, with different hashes")
         except PageError as reason:
-            refused[name] = str(reason)
+            refused[shown] = str(reason)
     return ProjectPage(
-        project=project, index=index, wheels=tuple(wheels), sdists=tuple(sdists), refused=refused
+        project=project,
+        index=index,
+        wheels=tuple(wheel for name, wheel in wheels.items() if name not in unclear),
+        sdists=tuple(sdists),
+        refused=refused,
+        warnings=page.warnings,
     )
 
 
@@ -226,7 +250,7 @@ def _decode_json(body: bytes, url: str, project: ProjectName) -> Page:
     if str(canonicalize_name(name)) != project:
         raise PageError(f"the page is that of another project, {name[:80]!r}")
     status = _typed(page, "project-status", dict, "the page") or {}
-    warnings += _check_status(str(status.get("status", "active")), str(status.get("reason") or ""))
+    warnings += _check_status(project, str(status.get("status", "active")), str(status.get("reason") or ""))
     files = _typed(page, "files", list, "the page")
     if files is None:
         raise PageError("the page has no list of files (PEP 691)")
@@ -254,12 +278,17 @@ def _json_listing(row: Any) -> Listing:
         filename,
         url,
         str(hashes.get("sha256") or ""),
-        _typed(row, "requires-python", str, filename) or "",
-        _FLAG.get(yanked, yanked),
+        printable(_typed(row, "requires-python", str, filename) or ""),
+        _reason(_FLAG.get(yanked, yanked)),
         size,
         _typed(row, "upload-time", str, filename) or "",
         _FLAG.get(metadata, metadata),
     )
+
+
+def _reason(text: str | None) -> str | None:
+    """Why a file is yanked, as a person may come to read it."""
+    return text and printable(text[:_SHOWN])
 
 
 def _typed(row: Mapping[str, Any], key: str, kind: type | tuple[type, ...], owner: str) -> Any:
@@ -276,21 +305,21 @@ def _check_version(text: str) -> tuple[str, ...]:
     if not match:
         raise PageError(f"the index gives no API version that can be read: {text[:20]!r}")
     if int(match[1]) != _MAJOR:
-        raise PageError(f"the index speaks API version {text}, this client version {_MAJOR}")
+        raise PageRefused(f"the index speaks API version {text}, this client version {_MAJOR}")
     newer = int(match[2]) > _MINOR
     return (f"the index speaks API version {text}, newer than {_MAJOR}.{_MINOR}",) if newer else ()
 
 
-def _check_status(status: str, reason: str) -> tuple[str, ...]:
+def _check_status(project: str, status: str, reason: str) -> tuple[str, ...]:
     """PEP 792: files of a quarantined project must not be offered."""
     because = f": {reason[:2000]!r}" if reason else ""
     if status == "quarantined":
-        raise PageError(f"the project is quarantined{because}")
-    return (f"the project is {status}{because}",) if status in ("archived", "deprecated") else ()
+        raise PageRefused(f"the project is quarantined{because}")
+    return (f"{project} is {status}{because}",) if status in ("archived", "deprecated") else ()
 
 
-def decode_html(body: bytes, url: str, charset: str = "utf-8") -> Page:
-    """Decode a PEP 503 page, or any HTML page with links to files (``--find-links``)."""
+def decode_html(body: bytes, url: str, charset: str = "utf-8", project: ProjectName | None = None) -> Page:
+    """Decode the PEP 503 page of `project`, or any HTML page with links to files (``--find-links``)."""
     try:
         text = body.decode(charset)
     except (UnicodeError, LookupError):
@@ -303,7 +332,8 @@ def decode_html(body: bytes, url: str, charset: str = "utf-8") -> Page:
         raise PageError("the answer is a web page without links to files, not an index page")
     meta = {name: contents[0] for name, contents in page.pypi_meta.items()}
     warnings = _check_version(meta.get("repository-version", "1.0"))
-    warnings += _check_status(meta.get("project-status", "active"), meta.get("project-status-reason", ""))
+    status, reason = meta.get("project-status", "active"), meta.get("project-status-reason", "")
+    warnings += _check_status(project or "the project", status, reason)
     return Page(files=files, base=url, warnings=warnings)
 
 
@@ -316,7 +346,7 @@ def _parse_html(text: str, url: str) -> RepositoryPage:
         return RepositoryPage.from_html(text, url)
     except UnsupportedRepoVersionError as error:
         version = error.declared_version.strip()[:20]
-        raise PageError(f"the index speaks API version {version}, this client version {_MAJOR}") from None
+        raise PageRefused(f"the index speaks API version {version}, this client version {_MAJOR}") from None
     except Exception as error:  # what the libraries raise for malformed pages has no common root
         raise PageError(f"the answer is not a readable HTML page ({type(error).__name__})") from error
 
@@ -335,7 +365,7 @@ def _html_listing(link: Link) -> Listing | None:
         filename,
         url,
         digest if algorithm == "sha256" else "",
-        values.get("data-requires-python", ""),
-        values.get("data-yanked"),
+        printable(values.get("data-requires-python", "")),
+        _reason(values.get("data-yanked")),
         metadata=None if metadata == "false" else metadata.partition("sha256=")[2],
     )

@@ -12,7 +12,7 @@ from .credentials import public_url, split_credentials
 from .errors import OfflineError
 from .fetch import Answer, Fetcher
 from .model import ProjectName
-from .pages import ACCEPT, Page, PageError, decode
+from .pages import ACCEPT, Page, PageError, PageRefused, decode
 from .store import Store
 
 #: Bytes. The largest pages in practice, of 10,000 files, have 4 MB.
@@ -20,6 +20,9 @@ PAGE_CAP = 1 << 25
 
 #: How often a page that makes no sense is asked for: a proxy may have cut it short.
 _TRIES = 3
+
+#: One that took longer, in seconds, is not asked for again.
+_SLOW = 4.0
 
 #: The longest that an index may have us not look for new releases, in seconds.
 _LONGEST_FRESH = 600
@@ -108,14 +111,16 @@ class RemotePages:
 
     def _renew(self, url: str, key: str, cached: Entry | None, project: ProjectName | None) -> Page | None:
         """Ask for a page, again if it makes no sense, and keep it if it does."""
-        tries = _TRIES
+        tries, begun = _TRIES, time.monotonic()
         while True:
             entry = self._ask(url, cached)
             try:
                 page = self._decode(entry, project)
+            except PageRefused:
+                raise
             except PageError:
                 cached, tries = None, tries - 1
-                if not tries:
+                if not tries or time.monotonic() - begun > _SLOW:
                     raise
             else:
                 self._keep(key, entry)

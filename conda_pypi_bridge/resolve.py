@@ -85,7 +85,7 @@ class Resolver:
         closure = self._closure(requests)
         try:
             plan = self._solve(closure, requests, DEPTHS)
-            closure.remarks.update(dict.fromkeys(self._moves(plan)))
+            closure.remarks.update(dict.fromkeys([*self._moves(plan), *_warnings(closure, plan)]))
             return closure, plan
         except Unsatisfiable as error:
             found = conflict(closure) or conflict(closure, self._held(closure))
@@ -285,6 +285,13 @@ class Resolver:
             found = f"its metadata is of {metadata.name} {metadata.version}"
             return WheelRefused(wheel.filename, "metadata-agrees", found, member="METADATA")
         return metadata
+
+
+def _warnings(closure: Closure, plan: Plan) -> Iterator[str]:
+    """What the index has to say of the projects that were chosen."""
+    for project in [row.package.project for row in plan.link if row.package is not None]:
+        page = closure.page(project)
+        yield from () if page is None else page.warnings
 
 
 def _left_alone(strayed: Mapping[ProjectName, str], wanted: Collection[ProjectName]) -> Iterator[str]:

@@ -70,15 +70,22 @@ def parse_core_metadata(text: bytes | str, filename: str) -> CoreMetadata:
         requires_dist=tuple(_requirement(line, filename, warnings) for line in raw.get("requires_dist", ())),
         requires_python=_requires_python(raw.get("requires_python", ""), filename, warnings),
         extras=frozenset(canonicalize_name(extra) for extra in raw.get("provides_extra", ())),
-        license=_license(
-            raw.get("license_expression", ""), raw.get("license", ""), raw.get("classifiers", ())
+        license=_one_line(
+            _license(raw.get("license_expression", ""), raw.get("license", ""), raw.get("classifiers", ()))
         ),
-        summary=" ".join(raw.get("summary", "").split()),
+        summary=_one_line(raw.get("summary", "")),
         warnings=tuple(warnings),
     )
 
 
+def _one_line(text: str) -> str:
+    """A text that people may come to read, on one line and without what a terminal would obey."""
+    return "".join(filter(str.isprintable, " ".join(text.split())))
+
+
 def _requirement(text: str, filename: str, warnings: list[str]) -> Requirement:
+    if not text.isprintable():  # PEP 440's === takes what a terminal would obey
+        raise Untranslatable(text, f"{filename} requires it, and it has control characters")
     try:
         return _parsed(text)
     except InvalidRequirement as error:
@@ -107,6 +114,8 @@ def _parsed(text: str) -> Requirement:
 
 
 def _requires_python(text: str, filename: str, warnings: list[str]) -> SpecifierSet:
+    if not text.isprintable():
+        raise Untranslatable(text, f"{filename} requires it of Python, and it has control characters")
     try:
         return SpecifierSet(text)
     except InvalidSpecifier as error:

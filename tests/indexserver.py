@@ -13,9 +13,12 @@ import hashlib
 import html
 import io
 import json
+import os
 import posixpath
 import re
+import socket
 import ssl
+import struct
 import threading
 import time
 import zipfile
@@ -50,13 +53,15 @@ class Answer:
     """What the server sends.
 
     `body` may be an endless iterable of chunks, sent without Content-Length. `stop_after` closes the
-    connection after that many bytes of the body, though Content-Length promises all of it.
+    connection after that many bytes of the body, though Content-Length promises all of it. `wire` does what
+    it likes with the connection, and nothing else is sent.
     """
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | Iterable[bytes] = b""
     stop_after: int | None = None
+    wire: Callable[[socket.socket], None] | None = None
 
 
 #: Bends an answer: gets the request and what the server would have said, returns what it says.
@@ -95,14 +100,20 @@ def sleeps(seconds: float) -> Behaviour:
     return late
 
 
+def hang_up(connection: socket.socket) -> None:
+    """Reset a connection: what was sent may be lost, and nothing says goodbye."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    os.close(connection.detach())
+
+
 class IndexServer:
     """An index that listens on a free loopback port inside ``with``.
 
     `announce` lists ``core-metadata`` on pages; `metadata` answers ``FILE.metadata``; `ranges` honours
     Range; `auth` is the ``(user, password)`` that every request must carry; `etags` sends validators
     and 304; `max_age` is the Cache-Control of pages, in seconds; `tls` is a PEM file of certificate and
-    key. `calls` is the log, `sent` the statuses, `bytes_sent` the size of all bodies, `connections` how
-    many connections were opened.
+    key. While `deaf`, connections are reset as soon as they are made. `calls` is the log, `sent` the
+    statuses, `bytes_sent` the size of all bodies, `connections` how many connections were opened.
     """
 
     def __init__(
@@ -124,6 +135,7 @@ class IndexServer:
         self.auth = auth
         self.etags = etags
         self.max_age = max_age
+        self.deaf = False
         self.calls: list[Call] = []
         self.connections = 0
         self.sent: list[int] = []
@@ -217,6 +229,7 @@ class IndexServer:
     def heal(self) -> None:
         """Bend no more answers."""
         self._bends.clear()
+        self.deaf = False
 
     def count(self, path: str = "") -> int:
         """How many requests had `path` (a regular expression) in their path."""
@@ -330,6 +343,9 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.index.connections += 1
+        if self.index.deaf:
+            hang_up(request)
+            return
         super().process_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -343,6 +359,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         answer = self.server.index.respond(Call(self.command, self.path, self.headers))
+        if answer.wire is not None:
+            self.close_connection = True
+            answer.wire(self.connection)
+            return
         fixed = isinstance(answer.body, bytes)
         self.send_response(answer.status)
         for name, value in answer.headers.items():

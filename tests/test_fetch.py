@@ -22,9 +22,11 @@ from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.credentials import Auth, Redactor, public_url, split_credentials
 from conda_pypi_bridge.errors import ConfigError, IndexFailure
 from conda_pypi_bridge.fetch import Answer, Fetcher, Limits
-from tests.indexserver import IndexServer, drops_after, says
+from tests.behaviours import sends
+from tests.indexserver import IndexServer, drops_after, says, sleeps
 
 PAGE = r"^/simple/demo/$"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
 ME = ("me", "s3cret/pass wörd")
 
 #: OpenSSL finds a certificate in a folder by this hash of its subject (``openssl x509 -hash``).
@@ -347,6 +349,39 @@ def test_pauses_grow_and_vary(server: IndexServer, monkeypatch: pytest.MonkeyPat
     first, second = pauses[:3], pauses[3:]
     assert [0.5 <= pause / 2**n <= 1.5 for n, pause in enumerate(first)] == [True] * 3
     assert first != second
+
+
+def test_a_wait_that_is_longer_than_our_patience_is_not_begun(server: IndexServer) -> None:
+    server.on(PAGE, says(503, Retry_After="2"))
+    begun = time.monotonic()
+    with pytest.raises(IndexFailure, match="HTTP 503: it asks to come back in 2 s"):
+        get(fetcher(timeout=0.5, limits=Limits(patience=1)), page(server))
+    assert time.monotonic() - begun < 1 and len(server.calls) == 1
+
+
+@pytest.mark.parametrize("start", [b"", HEAD, HEAD + b"Transfer-Encoding: chunked\r\n\r\n"])
+def test_what_trickles_below_http_keeps_to_the_deadline(server: IndexServer, start: bytes) -> None:
+    """A byte now and then of a status line, a header or the size of a chunk is no silence, and no body."""
+    server.on(PAGE, sends(start, b"0", interval=0.05, forever=True))
+    begun = time.monotonic()
+    with pytest.raises(IndexFailure, match="no complete answer within 1 s"):
+        get(fetcher(timeout=1, limits=Limits(patience=1)), page(server))
+    assert time.monotonic() - begun < 2
+
+
+def test_a_connection_is_as_patient_as_before_once_a_deadline_is_over(server: IndexServer) -> None:
+    source = fetcher(limits=Limits(patience=1.5), timeout=1.5)
+    server.on(PAGE, sleeps(1), times=2)
+    for _ in range(3):
+        assert b'"demo"' in get(source, page(server))
+    assert server.connections == 1
+
+
+def test_the_rest_of_an_answer_that_nobody_needs_is_not_waited_for(server: IndexServer) -> None:
+    server.on(PAGE, sends(b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\n", interval=10))
+    begun = time.monotonic()
+    assert fetcher().fetch(page(server), lambda answer: answer.status, kind="page") == 404
+    assert time.monotonic() - begun < 3
 
 
 def test_a_drop_in_the_middle_is_tried_again(server: IndexServer) -> None:

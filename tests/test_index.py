@@ -21,19 +21,13 @@ from conda_pypi_bridge.errors import IndexFailure, OfflineError
 from conda_pypi_bridge.fetch import Limits
 from conda_pypi_bridge.index import Index
 from conda_pypi_bridge.model import ProjectName, ProjectPage, Wheel
+from conda_pypi_bridge.pages import printable
 from tests.indexserver import UPLOADED, Answer, Call, IndexServer, drops_after, says
 from tests.wheels import metadata_text
 
 DEMO = ProjectName("demo")
 WHEEL = "demo-1.0-py3-none-any.whl"
 THREADS = 16
-
-
-class Warned(list[str]):
-    """A reporter that remembers."""
-
-    def warn(self, text: str) -> None:
-        self.append(text)
 
 
 @pytest.fixture
@@ -49,11 +43,11 @@ def other() -> Iterator[IndexServer]:
         yield server
 
 
-def index_of(*servers: IndexServer, cache: Path, reporter: Warned | None = None, **settings: Any) -> Index:
+def index_of(*servers: IndexServer, cache: Path, **settings: Any) -> Index:
     offline = settings.pop("offline", False)
     settings = {"timeout": 5.0, "keyring": False, **settings}
     config = IndexConfig(indexes=tuple(server.url for server in servers), **settings)
-    return Index(config, cache, offline=offline, reporter=reporter, limits=Limits(backoff=0.002))
+    return Index(config, cache, offline=offline, limits=Limits(backoff=0.002))
 
 
 def the_page(index: Index, project: ProjectName = DEMO) -> ProjectPage:
@@ -168,17 +162,11 @@ def test_other_names_are_asked_for_at_the_public_index(
 
 @pytest.mark.parametrize("html", [False, True])
 @pytest.mark.parametrize("status", ["archived", "deprecated"])
-def test_the_state_of_a_project_is_told_once(
-    server: IndexServer, tmp_path: Path, status: str, html: bool
-) -> None:
+def test_the_state_of_a_project_is_told(server: IndexServer, tmp_path: Path, status: str, html: bool) -> None:
     """PEP 792."""
     server.html = html
     server.status["demo"] = {"status": status, "reason": "see other"}
-    warned = Warned()
-    index = index_of(server, cache=tmp_path, reporter=warned)
-    index.page(DEMO)
-    index.page(DEMO)
-    assert warned == [f"demo: the project is {status}: 'see other'"]
+    assert the_page(index_of(server, cache=tmp_path)).warnings == (f"demo is {status}: 'see other'",)
 
 
 @pytest.mark.parametrize("html", [False, True])
@@ -188,6 +176,17 @@ def test_a_quarantined_project_is_refused(server: IndexServer, tmp_path: Path, h
     server.status["demo"] = {"status": "quarantined", "reason": "malware"}
     with pytest.raises(IndexFailure, match="the project is quarantined: 'malware'"):
         index_of(server, cache=tmp_path).page(DEMO)
+
+
+def test_one_name_with_two_hashes_is_refused_and_with_one_hash_is_one_file(
+    server: IndexServer, tmp_path: Path
+) -> None:
+    server.add("demo", "2.0")
+    first, second = server.pages["demo"]
+    server.pages["demo"] += [{**first, "hashes": {"sha256": "0" * 64}}, dict(second)]
+    page = the_page(index_of(server, cache=tmp_path))
+    assert [wheel.filename for wheel in page.wheels] == ["demo-2.0-py3-none-any.whl"]
+    assert page.refused == {WHEEL: "it is listed twice, with different hashes"}
 
 
 NOT_A_NAME = "not a valid wheel file name (PEP 427)"
@@ -227,7 +226,7 @@ def test_a_file_that_breaks_a_rule_is_refused_with_the_reason(
     server.pages["demo"][0].update(changes)
     page = the_page(index_of(server, cache=tmp_path))
     assert [wheel.filename for wheel in page.wheels] == ["demo-2.0-py3-none-any.whl"]
-    assert page.refused == {changes.get("filename", WHEEL): reason}
+    assert page.refused == {printable(changes.get("filename", WHEEL)): reason}
 
 
 def test_relative_urls_start_from_where_the_page_was_in_the_end(

@@ -64,6 +64,7 @@ RANKS = {
     "condarc": 20,
     "condarcfile": 20,
     "config": 20,
+    "connections": 20,
     "credentials": 20,
     "namedata": 20,
     "pages": 20,

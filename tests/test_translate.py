@@ -676,3 +676,17 @@ def test_real_records_are_read_by_conda_and_rattler(real: Mapping[str, Candidate
                     assert rattler.VersionSpec(spec).matches(rattler.Version("3.11.7"))
                 checked += 1
     assert checked > len(real)
+
+
+@pytest.mark.parametrize("header", ["Requires-Dist: base===\x1b[2J", "Requires-Python: ===\x1b[2J"])
+def test_what_would_move_the_cursor_is_refused(header: str) -> None:
+    """PEP 440: arbitrary equality "is simple string equality" with any text."""
+    with pytest.raises(Untranslatable, match="control characters") as caught:
+        parse_core_metadata(f"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n{header}\n", "demo.whl")
+    assert str(caught.value).isprintable()
+
+
+def test_texts_for_people_have_no_control_characters() -> None:
+    lines = "Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nSummary: a\x1b[2Jb\nLicense: c\x07d\n"
+    metadata = parse_core_metadata(lines, "demo.whl")
+    assert (metadata.summary, metadata.license) == ("a[2Jb", "cd")
