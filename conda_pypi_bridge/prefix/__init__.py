@@ -10,7 +10,7 @@ from .guard import exclusive, held, settle
 from .health import DistState, Expected, Health, PackageState, is_altered, read_health
 from .history import append_history, requested_specs
 from .interpreter import PythonInPrefix, native_markers
-from .journal import change_of, journalled, recover
+from .journal import change_of, journalled, recover, require_done
 from .layout import placed_files, refuse_clobbering
 from .locate import is_writable, locate, refuse_system_python
 
@@ -41,5 +41,6 @@ __all__ = [
     "refuse_clobbering",
     "refuse_system_python",
     "requested_specs",
+    "require_done",
     "settle",
 ]

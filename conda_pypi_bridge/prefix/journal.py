@@ -31,8 +31,10 @@ _LIST = "journal.json"
 #: A file beside the list where the prefix itself was not there before.
 _NEW = "new"
 
-#: What conda calls a file that it is about to delete.
-_RENAMED = ".c~"
+_HISTORY = "conda-meta/history"
+
+#: How conda renames a file that it is about to delete, and one that it could not delete.
+_RENAMED = (".c~", ".c~.conda_trash")
 
 #: ``NAME.cpython-311.opt-1.pyc``, which Python makes of ``NAME.py`` whenever that is imported.
 _BYTECODE = re.compile(r"(?P<module>.+?)\.[A-Za-z]\w*-?\w*(\.opt-\w+)?\.pyc")
@@ -42,13 +44,16 @@ _BYTECODE = re.compile(r"(?P<module>.+?)\.[A-Za-z]\w*-?\w*(\.opt-\w+)?\.pyc")
 class Change:
     """What a change may do to a prefix: paths relative to it, with ``/``.
 
-    Files `coming` may appear or be written over, those `going` may be deleted; `own` are patterns of what the
-    engine makes for its own use. `unread` are packages which come and whose files nobody knows yet: where the
-    cache will have them, ready-extracted. `layout` is the one that the prefix will have.
+    Files `coming` may appear or be written over, and those `placed` will; those `going` may be deleted, and
+    are `trash` by other names before that. `own` are patterns of what the engine makes for its own use.
+    `unread` are packages which come and whose files nobody knows yet: where the cache will have them,
+    ready-extracted. `layout` is the one that the prefix will have.
     """
 
     coming: Collection[str] = ()
+    placed: Collection[str] = ()
     going: Collection[str] = ()
+    trash: Collection[str] = ()
     own: Sequence[str] = ()
     unread: Sequence[Path] = ()
     layout: Layout | None = None
@@ -69,22 +74,49 @@ def change_of(
     `gone` are files of nobody that are deleted, `renamed` those that get another name.
     """
     renamed = renamed or {}
-    coming = {"conda-meta/history", *(_relative(prefix, place) for place in renamed.values())}
+    placed = {_relative(prefix, place) for place in renamed.values()}
     going = {_relative(prefix, file) for file in (*gone, *renamed)}
     layout = layout_of(prefix, next((row for row in plan.link if row.name == "python"), None))
     unread = []
     for row in plan.link:
         package = package_of(row)
-        coming.add(f"conda-meta/{row.dist}.json")
+        placed.add(f"conda-meta/{row.dist}.json")
         if package is not None and (package / "info" / "paths.json").is_file():
-            coming.update(placed_files(package, layout))
+            placed.update(placed_files(package, layout))
         elif package is not None:
             unread.append(package)
     for row in plan.unlink:
         going.add(f"conda-meta/{row.dist}.json")
         going.update(prefix.files_of_package.get(CondaName(row.name), ()))
-    coming.update(f"{path}{_RENAMED}" for path in going)
-    return Change(coming=coming, going=going, own=own, unread=unread, layout=layout)
+    trash = {f"{path}{suffix}" for path in (*going, _HISTORY) for suffix in _RENAMED}
+    return Change(
+        coming={_HISTORY, *placed, *trash},
+        placed=placed,
+        going=going,
+        trash={path for path in trash if not os.path.lexists(prefix.path / path)},
+        own=own,
+        unread=unread,
+        layout=layout,
+    )
+
+
+def require_done(prefix: Prefix, plan: Plan, change: Change) -> None:
+    """Look whether a plan was carried out to the end: engines let some failures pass.
+
+    Deletes what was renamed and not deleted. Raises `PrefixError` for a file that is missing or left, and
+    `OSError`.
+    """
+    for path in change.trash:
+        (prefix.path / path).unlink(missing_ok=True)
+    there = {row.name for row in plan.unlink}
+    kept = {path for name, paths in prefix.files_of_package.items() if name not in there for path in paths}
+    for path in change.placed:
+        if not os.path.lexists(prefix.path / path):
+            raise PrefixError(str(prefix.path), f"linking failed: {path} is missing afterwards")
+    for path in {*change.going} - {*change.placed} - kept:
+        # bytecode may be made anew, of the new version
+        if os.path.lexists(prefix.path / path) and not path.endswith(".pyc"):
+            raise PrefixError(str(prefix.path), f"linking failed: {path} could not be deleted")
 
 
 def _relative(prefix: Prefix, file: Path) -> str:

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from ...errors import PrefixError, SpecError, Unsatisfiable
+from ...errors import BridgeError, PrefixError, SpecError, Unsatisfiable
 from ...locks import scratch
 from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
 from ...names import Names
@@ -35,6 +35,7 @@ from ...prefix import (
     native_markers,
     prune_empty,
     refuse_clobbering,
+    require_done,
 )
 from ...report import Reporter, Silent
 from ...store import cache_folder
@@ -293,6 +294,7 @@ class CondaEngine:
                     clear_away(gone, renamed)
                     yield
                     prune_empty(self._prefix, gone)
+                    require_done(self._prefix, plan, change)
 
         return BridgeTransaction(self._setup, build=built, alone=alone, note=note)
 
@@ -329,7 +331,10 @@ class CondaEngine:
     ) -> None:
         transaction = self.transaction(plan, _nothing, Silent(), replaced=replaced, renamed=renamed)
         transaction.download_and_extract()
-        transaction.execute()
+        try:
+            transaction.execute()
+        except (CondaError, OSError) as error:
+            raise _as_ours(self.path, error) from error
 
     def replaced(self, plan: Plan) -> Sequence[InstalledDist]:
         linked = {row.name for row in plan.link}
@@ -373,6 +378,15 @@ def _made_known(cache: Any, record: PackageRecord, place: Path) -> PackageCacheR
     )
     cache.insert(entry)
     return entry
+
+
+def _as_ours(prefix: Path, error: Exception) -> Exception:
+    """An error of ours that conda was given, and what the system refused to conda; any other as it is."""
+    errors = [error.__cause__, error, *getattr(error, "errors", ())]
+    known = next((one for one in errors if isinstance(one, (BridgeError, OSError))), error)
+    if isinstance(known, OSError):
+        return PrefixError(str(prefix), f"linking failed: {known.filename}: {known.strerror}")
+    return known
 
 
 def _nothing() -> None:

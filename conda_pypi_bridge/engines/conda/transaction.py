@@ -15,6 +15,7 @@ from conda.core.link import UnlinkLinkTransaction
 from conda.core.package_cache_data import PackageCacheData
 
 from ...locks import descriptor_of, entry
+from .calling import told_by_conda
 from .records import dist_of, is_cached
 
 #: What conda makes at the top of a prefix for its own use: files to be, and tries of hard links.
@@ -77,6 +78,7 @@ class BridgeTransaction(UnlinkLinkTransaction):  # type: ignore[misc]
                 if (folder / dist).is_dir() and not is_cached(folder, dist):
                     yield folder / dist
 
+    @told_by_conda()
     def execute(self) -> None:
         with self._alone(), _compiling():
             super().execute()

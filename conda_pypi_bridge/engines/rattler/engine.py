@@ -31,6 +31,7 @@ from ...prefix import (
     native_markers,
     prune_empty,
     refuse_clobbering,
+    require_done,
 )
 from ...report import Reporter
 from ...tags import make_target
@@ -351,6 +352,7 @@ class RattlerEngine:
             clear_away(gone, renamed)
             self._install(self._final)
             prune_empty(self._prefix, gone)
+            require_done(self._prefix, plan, change)
             self._remember(plan)
 
     def _remember(self, plan: Plan) -> None:
