@@ -117,14 +117,14 @@ def comes_works_and_goes(door: Door) -> None:
 def test_spaces_accents_emoji_and_quotes(door: Door, pythons: list[Interpreter], tmp_path: Path) -> None:
     """All in one path, which needs more than a first line to start its Python."""
     composed, decomposed = (unicodedata.normalize(form, "Ünïcode") for form in ("NFC", "NFD"))
-    prefix = tmp_path / "my envs" / f"{composed} {decomposed}" / "\N{SNAKE} o'clock #1; (a&b) 100%"
-    comes_works_and_goes(create(door, prefix, pythons))
+    folder = tmp_path / "my envs" / f"{composed} {decomposed}" / "\N{SNAKE} o'clock #1; (a&b) 100%"
+    comes_works_and_goes(create(door, folder / f"{composed}\N{SNAKE}", pythons))
 
 
 def test_what_a_shell_would_read_in_a_path(door: Door, pythons: list[Interpreter]) -> None:
     """Without a space, the kernel itself reads the first line: nothing in it has a meaning."""
     with tempfile.TemporaryDirectory(dir="/tmp") as short:
-        comes_works_and_goes(create(door, Path(short, "pay$5`id`\"x\"'y'&#1;%(a)"), pythons))
+        comes_works_and_goes(create(door, Path(short, "pay$5`id`\"x\"'y'&#1;%(a)", "env"), pythons))
 
 
 def test_a_path_longer_than_a_first_line_and_than_the_placeholder(
@@ -139,7 +139,7 @@ def test_a_path_from_which_scripts_cannot_start_is_refused(
     door: Door, pythons: list[Interpreter], tmp_path: Path
 ) -> None:
     """Both engines quote a path with a space for the shell, and neither minds what that reads in quotes."""
-    there = create(door, tmp_path / 'say "moo" for $5', pythons)
+    there = create(door, tmp_path / 'say "moo" for $5' / "env", pythons)
     before = snapshot(there.prefix)
     assert "scripts cannot start from a path like this, because of '\"' and '$'" in there.refused("moo")
     assert not diff(before, snapshot(there.prefix))
