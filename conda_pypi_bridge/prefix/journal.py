@@ -110,10 +110,13 @@ def require_done(prefix: Prefix, plan: Plan, change: Change) -> None:
         (prefix.path / path).unlink(missing_ok=True)
     there = {row.name for row in plan.unlink}
     kept = {path for name, paths in prefix.files_of_package.items() if name not in there for path in paths}
-    for path in change.placed:
+    placed = {*change.placed}
+    if change.layout is not None:  # by now they are in the cache
+        placed.update(path for package in change.unread for path in placed_files(package, change.layout))
+    for path in placed:
         if not os.path.lexists(prefix.path / path):
             raise PrefixError(str(prefix.path), f"linking failed: {path} is missing afterwards")
-    for path in {*change.going} - {*change.placed} - kept:
+    for path in {*change.going} - placed - kept:
         # bytecode may be made anew, of the new version
         if os.path.lexists(prefix.path / path) and not path.endswith(".pyc"):
             raise PrefixError(str(prefix.path), f"linking failed: {path} could not be deleted")
