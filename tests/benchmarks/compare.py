@@ -34,7 +34,7 @@ from tests.benchmarks.tools import CondaDoor, CondaPypi, Laboratory, Module, Pip
 #: A small pure one, a closure of 20, a big binary one, many packages, an extra, and what cannot be.
 REQUESTS = (
     Request(specs=("flask",)),
-    Request(specs=("ipython",)),
+    Request(specs=("ipython", "rich")),
     Request(specs=("pandas",)),
     Request(specs=("jupyterlab",)),
     Request(specs=("fastapi[standard]",)),

@@ -79,7 +79,7 @@ class Mirror(BenchmarkIndex):
         rows: list[dict[str, Any]] | None = json.loads(path.read_bytes())
         if rows is not None:
             self._urls.update((row["filename"], row["url"]) for row in rows)
-            here = (f"../../files/{quote(row['filename'])}" for row in rows)
+            here = (f"{self.base}/files/{quote(row['filename'])}" for row in rows)
             self.pages[project] = [{**row, "url": url} for row, url in zip(rows, here, strict=True)]
 
     def _copy(self, project: str) -> list[dict[str, Any]] | None:
