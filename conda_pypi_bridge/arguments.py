@@ -7,9 +7,10 @@ arguments.
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, NoReturn
 
 from . import __version__
+from .redaction import redact
 
 PROG = "python -m conda_pypi_bridge"
 
@@ -66,9 +67,16 @@ _SWITCHES = {
 _HOOKS = "accept wheels with files that run when an environment is activated, or that make menu entries"
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors repeat no credentials of what was typed."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(redact(message))
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of ``python -m conda_pypi_bridge``."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog=PROG, description="Install packages of a Python package index as conda packages, without conda."
     )
     made.add_argument("--version", action="version", version=f"conda-pypi-bridge {__version__}")

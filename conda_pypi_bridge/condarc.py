@@ -105,7 +105,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise ConfigError(
             f"{path}: cannot be read as a condarc file: {str(error).splitlines()[0]}"
-        ) from error
+        ) from None  # the error's own words quote the file
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a condarc file holds settings (name: value), this one does not")
     return content

@@ -210,7 +210,7 @@ def _index_url(text: str) -> str:
     """An index URL as it is used: with a trailing slash; a folder becomes a ``file:`` URL."""
     if Path(text).is_dir():
         text = Path(text).resolve().as_uri()
-    parts = urlsplit(text)
+    parts = urlsplit(_valid(text))
     if parts.scheme not in ("http", "https", "file") or (parts.scheme != "file" and not parts.hostname):
         raise ConfigError("an index URL must start with https://, http:// or file://")
     if parts.query or parts.fragment:
@@ -220,4 +220,14 @@ def _index_url(text: str) -> str:
 
 def _find_links(text: str, home: Path) -> str:
     """A --find-links value: pip expands the home folder in it."""
-    return str(home / text[2:]) if text.startswith("~/") else text
+    return str(home / text[2:]) if text.startswith("~/") else _valid(text)
+
+
+def _valid(url: str) -> str:
+    """`url`, if it is one: where a password has signs of a URL, its parts are not what they seem."""
+    try:
+        urlsplit(url).port  # noqa: B018
+    except ValueError:
+        hint = "In a password / is written as %2F, @ as %40, : as %3A, # as %23 and ? as %3F."
+        raise ConfigError(f"{redact(url)} is not a valid URL", hint=hint) from None
+    return url

@@ -148,8 +148,11 @@ class Fetcher:
         self.credentials = Credentials(self.redact, keyring=config.keyring)
         for url in (*config.indexes, *config.find_links, *config.private.values()):
             self.credentials.learn(url)
-        for proxy in (*config.proxies.values(), *getproxies().values()):
-            self.redact.learn_auth(split_credentials(proxy)[1] or Auth("", ""))
+        for kind, proxy in (*config.proxies.items(), *getproxies().items()):
+            try:
+                self.redact.learn_auth(split_credentials(proxy)[1] or Auth("", ""))
+            except ValueError:
+                raise ConfigError(f"the {kind} proxy has no valid URL") from None
         self.requests: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._adapters: dict[str, Adapter] = {}
@@ -322,7 +325,8 @@ class Fetcher:
         if isinstance(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
             raise self.failure(url, f"TLS failed ({root})")
         if isinstance(error, ValueError):
-            raise self.failure(url, "the URL is not valid")
+            # That of a proxy, perhaps: the error's own words quote a part of it.
+            raise self.failure(url, "its URL, or that of the proxy, is not valid") from None
         if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
             return TryAgain(f"no complete answer within {seconds:g} s", hint=_NETWORK_HINT)
         if isinstance(root, socket.gaierror):

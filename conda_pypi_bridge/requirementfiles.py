@@ -341,7 +341,8 @@ def _environment(place: str, content: bytes) -> _Environment:
     try:
         document = YAML(typ="safe").load(_decode(place, content))
     except YAMLError as error:
-        raise SpecError(shown, f"the file is not YAML: {str(error).splitlines()[0]}") from error
+        # The rest of the error's words quotes the file.
+        raise SpecError(shown, f"the file is not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(document, dict) or not isinstance(document.get("dependencies", []), list):
         raise SpecError(shown, "it is no environment file (dependencies: [...])")
     if document.get("variables"):
