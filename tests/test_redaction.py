@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+import base64
+import html
+import json
 import subprocess
 import sys
+import traceback
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
 from conda_pypi_bridge import requirementfiles
-from conda_pypi_bridge.credentials import Redactor
-from conda_pypi_bridge.errors import SpecError
+from conda_pypi_bridge.credentials import Auth, Redactor, split_token
+from conda_pypi_bridge.engines.rattler.access import Access
+from conda_pypi_bridge.errors import BridgeError, ConfigError, SpecError
 from conda_pypi_bridge.notebook import changes, command
 from conda_pypi_bridge.notebook.child import readable
+from conda_pypi_bridge.notebook.discretion import discreet
 from conda_pypi_bridge.notebook.kernel import Kernel
 from conda_pypi_bridge.notebook.magic import _bypassed
 from conda_pypi_bridge.notebook.view import CondaCommandError, TerminalScreen
@@ -123,3 +131,140 @@ def test_no_secret_is_in_a_refusal_or_a_remark_or_a_log_record(url: str) -> None
     told = [str(error), error.hint, error.headline, _bypassed(f"install {url}"), Redactor()(url)]
     assert "canary" not in "".join(told)
     assert changes.source_of({"channel": url}) == "channel x"
+
+
+@pytest.mark.parametrize("kind", [BridgeError, ConfigError])
+@pytest.mark.parametrize("url", LEAKY)
+def test_no_secret_is_in_an_error_nor_in_a_chain_of_them(url: str, kind: type[BridgeError]) -> None:
+    try:
+        raise kind(f"no {url}", hint=f"Try {url}") from kind(url)
+    except BridgeError as error:
+        told = [*traceback.format_exception(error), error.hint, error.message, repr(error)]
+    assert "canary" not in "".join(told)
+
+
+# -- secrets that are known ------------------------------------------------------------------------------
+
+PASSWORD = 'c4n@ry/"Süß"+&<1>%2f'
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        PASSWORD,
+        quote(PASSWORD),
+        quote(PASSWORD, safe=""),
+        quote_plus(PASSWORD),
+        json.dumps(PASSWORD)[1:-1],
+        html.escape(PASSWORD),
+        base64.b64encode(f"me:{PASSWORD}".encode()).decode(),
+        base64.b64encode(f"me:{PASSWORD}".encode("latin-1")).decode(),
+    ],
+)
+def test_a_known_password_is_taken_out_however_it_is_written(spelling: str) -> None:
+    redact = Redactor()
+    redact.learn_auth(Auth("me", PASSWORD))
+    assert redact(f"({spelling})") == "(****)"
+    assert redact.finds(f"({spelling})".encode())
+    assert not redact.finds(b"(c4n)")
+
+
+def test_percent_encoding_in_small_letters_is_known_too() -> None:
+    redact = Redactor(["p/w@1"])
+    assert redact("p%2fw%401 p%2Fw%401 p/w%401") == "**** **** ****"
+
+
+@pytest.mark.parametrize(
+    ("header", "secrets"),
+    [
+        ("Bearer c4nary-token", ["c4nary-token"]),
+        (b"Basic bWU6YzRuYXJ5", ["c4nary", "bWU6YzRuYXJ5"]),
+        ("Basic this is no base64", ["this is no base64"]),
+        (None, []),
+    ],
+)
+def test_what_a_header_holds_is_known_from_then_on(header: str | bytes | None, secrets: list[str]) -> None:
+    """`requests` takes it from netrc, and tells nobody."""
+    redact = Redactor()
+    redact.learn_header(header)
+    assert [redact(secret) for secret in secrets] == ["****"] * len(secrets)
+    assert redact("me and you") == "me and you"
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("https://host/t/tk-1/channel/noarch", ("https://host/channel/noarch", "tk-1")),
+        ("https://host/base/t/tk-1/channel", ("https://host/base/channel", "tk-1")),
+        ("https://host/channel", ("https://host/channel", "")),
+    ],
+)
+def test_the_token_of_a_channel(url: str, parts: tuple[str, str]) -> None:
+    assert split_token(url) == parts
+
+
+# -- channels for rattler --------------------------------------------------------------------------------
+
+
+def test_a_channels_credentials_go_to_what_is_below_it_alone() -> None:
+    access = Access()
+    assert access.client() is None
+    assert access.public("https://host/open") == "https://host/open"
+    assert access.client() is None
+    assert access.public("https://me:one@host/a/") == "https://host/a/"
+    assert access.public("https://me:two@host/a/b") == "https://host/a/b"
+    assert access.public("https://me:p%40w@other:8080/t/tk-1/c") == "https://other:8080/c"
+    assert access.client() is not None
+
+    def sent(host: str, path: str) -> str:
+        header = (access._header(host, path) or {}).get("Authorization", " ")
+        return base64.b64decode(header.partition(" ")[2]).decode()
+
+    assert sent("host", "/a/noarch/x.conda") == "me:one"
+    assert sent("host", "/a/b/noarch/x.conda") == "me:two"
+    assert sent("other", "/t/tk-1/c/noarch/x.conda") == "me:p@w"  # where the token is in place again
+    assert sent("host", "/ab/x.conda") == sent("host", "/a") == sent("elsewhere", "/a/x.conda") == ""
+
+
+# -- commands of notebooks -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["#!{}\n", "#!/bin/sh\n'''exec' \"{}\" \"$0\" \"$@\"\n' '''\n", "#!/bin/sh\n'''exec' {} \"$0\"\n' '''\n"],
+)
+def test_a_script_gets_secrets_past_its_command_line(tmp_path: Path, head: str) -> None:
+    script = tmp_path / "conda"
+    script.write_text(
+        head.format(sys.executable) + "import os, sys\n"
+        "if __name__ == '__main__': print([*sys.argv, *(n for n in os.environ if 'WORDS' in n)])\n"
+    )
+    argv, environ = discreet([str(script), "install", "-c", LEAKY[0]], {"A": "b"})
+    assert "canary" not in "".join(argv)
+    assert environ["A"] == "b"
+    done = subprocess.run(argv, env=dict(environ), capture_output=True, text=True, check=True)
+    assert ast.literal_eval(done.stdout) == [str(script), "install", "-c", LEAKY[0]]
+
+
+def test_modules_and_code_get_secrets_past_their_command_lines() -> None:
+    module = [sys.executable, "-m", "base64", "-d", LEAKY[0]]
+    argv, environ = discreet(module, {})
+    assert argv[1] == "-c" and "canary" not in "".join(argv)
+    done = subprocess.run(argv, env=dict(environ), capture_output=True, text=True, check=False)
+    assert f"No such file or directory: '{LEAKY[0]}'" in done.stderr
+    code = [sys.executable, "-c", "import sys; print(sys.argv)", LEAKY[0]]
+    argv, environ = discreet(code, {})
+    assert argv[1] == "-c" and "canary" not in "".join(argv)
+    done = subprocess.run(argv, env=dict(environ), capture_output=True, text=True, check=True)
+    assert ast.literal_eval(done.stdout) == ["-c", LEAKY[0]]
+
+
+def test_what_has_no_secrets_or_is_no_python_is_started_as_it_is(tmp_path: Path) -> None:
+    program = tmp_path / "conda"
+    program.write_bytes(b"\x7fELF")
+    for argv in (
+        [sys.executable, "-m", "x", "https://host/x"],
+        [str(program), LEAKY[0]],
+        ["/none", LEAKY[0]],
+    ):
+        assert discreet(argv, {}) == (argv, {})

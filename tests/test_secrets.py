@@ -23,6 +23,7 @@ import pytest
 from conda_pypi_bridge.build import zstd
 from tests.canaries import (
     ENCODED,
+    MARK,
     SECRET,
     PrivateChannel,
     PrivateIndex,
@@ -565,6 +566,57 @@ def test_notebooks(
     assert not_condas(leaks(lab, case, since)) == []
     assert sightings(text.encode()) == []
     assert sightings("".join(capfd.readouterr()).encode()) == []
+
+
+#: What nobody can read: words of the command line, files by name, variables. ``{}`` stands for a mark.
+MISTAKES: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
+    "an option that is none": ("--indx-url=https://me:{}@host/", {}, {}),
+    "a slash in a password": ("-i https://me:{}/x@host/", {}, {}),
+    "a question mark in a password": ("-i https://me:{}?x@host/", {}, {}),
+    "a hash sign in a password": ("-i https://me:{}#x@host/", {}, {}),
+    "a bracket in a password": ("-i https://me:{}[x@host/", {}, {}),
+    "a slash in the password of a place of links": ("", {}, {"PIP_FIND_LINKS": "https://me:{}/x@host/"}),
+    "no scheme": ("-i me:{}@host/simple", {}, {}),
+    "another scheme": ("-i ftp://me:{}@host/simple", {}, {}),
+    "a token in the query": ("-i https://host/simple?token={}", {}, {}),
+    "a slash in the password of a proxy": ("", {}, {"http_proxy": "http://me:{}/x@127.0.0.1:9"}),
+    "a bracket in the password of a proxy": ("", {}, {"http_proxy": "http://me:{}[@127.0.0.1:9"}),
+    "a slash in the password of a channel": ("-c https://me:{}/x@host/channel", {}, {}),
+    "a channel that does not answer": ("-c http://me:{}@127.0.0.1:9/channel", {}, {}),
+    "a direct reference": ("x@https://me:{}@host/x-1.0-py3-none-any.whl", {}, {}),
+    "a repository": ("git+https://{}@host/x.git", {}, {}),
+    "a name of an environment": ("-n https://me:{}@host/", {}, {}),
+    "a condarc that is not YAML": ("", {"rc": "channels:\n - }}{{ {}\n"}, {"CONDARC": "rc"}),
+    "a setting of the wrong type": (
+        "",
+        {"rc": "plugins:\n  pypi_bridge_index_url: [https://me:{}@host/]\n"},
+        {"CONDARC": "rc"},
+    ),
+    "a pip.conf without a section": (
+        "",
+        {"pip.conf": "index-url = https://me:{}@host/\n"},
+        {"PIP_CONFIG_FILE": "pip.conf"},
+    ),
+    "an option in a file": ("-r wanted.txt", {"wanted.txt": "-i https://me:{}@host/ --password {}\n"}, {}),
+    "a reference in a file": ("-r wanted.txt", {"wanted.txt": "x [ https://me:{}@host/x.whl\n"}, {}),
+    "an environment that is not YAML": ("-r e.yml", {"e.yml": "channels:\n - }}{{ {}\n"}, {}),
+    "a project that is not TOML": ("-r pyproject.toml", {"pyproject.toml": "x = [https://me:{}@host\n"}, {}),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_not_quoted(lab: Lab, case: Case, mistake: str) -> None:
+    words, files, variables = MISTAKES[mistake]
+    for name, text in files.items():
+        (case.work / name).write_text(text.format(MARK, MARK))
+    case.env |= {"PIP_INDEX_URL": "http://index.invalid/simple/", "no_proxy": "", "NO_PROXY": ""}
+    case.env |= {name: value.format(MARK) for name, value in variables.items()}
+    aimed = [] if "-n " in words else ["-p", lab.prefix]
+    command = [sys.executable, "-m", "conda_pypi_bridge", "install", "-yvv", *aimed]
+    result = carry_out(lab, case, [*command, *words.format(MARK).split(), "demo"])
+    assert result.returncode in {1, 2} and "error: " in result.stderr
+    assert "bug" not in result.stderr
+    assert sightings((result.stdout + result.stderr).encode()) == []
 
 
 VIEWS = (
