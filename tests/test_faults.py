@@ -39,7 +39,7 @@ def laboratory(
         (Setting(door="python-m", case="install+channel", cache="cold"), 5),
         (Setting(door="venv", case="remove", cache="warm"), 4),
     ],
-    ids=lambda value: str(value) if isinstance(value, Setting) else "",
+    ids=str,
 )
 def test_a_command_that_a_fault_ends_did_nothing_or_everything(
     laboratory: Laboratory, setting: Setting, count: int
@@ -47,7 +47,7 @@ def test_a_command_that_a_fault_ends_did_nothing_or_everything(
     scene = prepare(laboratory, setting)
     # Faults at a path are the same in every run; threads take turns at the others.
     faults = [f for f in itertools.islice(choose(scene, seed=1), 100) if f.path][:count]
-    outcomes = [inflict(scene, fault, number) for number, fault in enumerate(faults)]
+    outcomes = [inflict(scene, fault) for fault in faults]
     assert [outcome.fault for outcome in outcomes if not outcome.fired] == []
     bad = [account(outcome) for outcome in outcomes if not outcome.is_good]
     assert not bad, "\n".join(bad)

@@ -140,8 +140,9 @@ def strangers(world: World, known: Collection[str], door: str) -> tuple[tuple[st
 
 
 def _is_foreign(path: str) -> bool:
-    """conda's temporary files: what is ours there has our name."""
-    return path.startswith("tmp/") and "pypi-bridge" not in path
+    """conda's temporary files, in TMPDIR, where ours have our name, and beside its cached repodata."""
+    in_tmp = path.startswith("tmp/") and "pypi-bridge" not in path
+    return in_tmp or re.fullmatch(r"home/pkgs/cache/\w+\.\w+\.tmp", path) is not None
 
 
 def damage(world: World, caches: Tree) -> list[str]:

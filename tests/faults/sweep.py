@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shlex
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -24,15 +25,15 @@ Known = Mapping[tuple[str, str], Outcome]
 _TRIES = 4
 
 
-def inflict(scene: Scene, fault: Fault, number: int = 0) -> Outcome:
-    """Have one fault happen, and judge what it leaves; `number` picks the next command."""
+def inflict(scene: Scene, fault: Fault) -> Outcome:
+    """Have one fault happen, and judge what it leaves."""
     began = time.monotonic()
     scene.world.restore(scene.pristine)
     paths = lasting_paths(scene, fault) if fault.lasting else {}
     struck = strike(scene.world, scene.command, fault, paths)
     quiet = ends(struck.group, _GRACE)
     at_once = state_of(scene, look(scene.world.prefix)) if quiet else ""
-    complaints = [*objections(struck, fault), *_next_command(scene, number)]
+    complaints = [*objections(struck, fault), *_next_command(scene, fault)]
     if not ends(struck.group, PATIENCE):
         complaints.append("a child of the command does not end")
     tree = look(scene.world.prefix)
@@ -60,9 +61,10 @@ def inflict(scene: Scene, fault: Fault, number: int = 0) -> Outcome:
     )
 
 
-def _next_command(scene: Scene, number: int) -> Iterator[str]:
+def _next_command(scene: Scene, fault: Fault) -> Iterator[str]:
+    """What is wrong with the command that follows, which is the same whenever this fault is repeated."""
     commands = scene.world.next_commands(scene.setting.door)
-    done = scene.world.run(commands[number % len(commands)], check=False)
+    done = scene.world.run(commands[zlib.crc32(str(fault).encode()) % len(commands)], check=False)
     if "Traceback" in done.stderr or done.returncode not in (0, 1):
         yield f"the next command failed: {done.stderr[-300:]}"
 
@@ -89,8 +91,8 @@ def run_scene(
     """Inflict faults on one scene until so many have fired; those that are `known` already count."""
     scene = prepare(laboratory, setting)
     fired = 0
-    for number, fault in enumerate(itertools.islice(choose(scene, seed), wanted * _TRIES)):
-        outcome = known.get((str(setting), str(fault))) or inflict(scene, fault, number)
+    for fault in itertools.islice(choose(scene, seed), wanted * _TRIES):
+        outcome = known.get((str(setting), str(fault))) or inflict(scene, fault)
         tell(outcome)
         fired += outcome.fired
         if fired >= wanted:
