@@ -214,6 +214,8 @@ def sweep(parent: Path) -> None:
                 _Entry(path, hold).close()
             elif hold is not None:
                 hold.release()
+    with contextlib.suppress(OSError):
+        (parent / ENTRIES).rmdir()
 
 
 def _delete(path: Path) -> None:

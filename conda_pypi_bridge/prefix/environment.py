@@ -124,6 +124,12 @@ class Prefix:
         """The paths, relative to the prefix, that conda packages placed."""
         return frozenset(file for record in self.conda_meta for file in record.get("files", ()))
 
+    @property
+    def packages(self) -> Iterator[str]:
+        """``name-version-build`` of the conda packages, as the files of their records are named."""
+        for record in self.conda_meta:
+            yield f"{record['name']}-{record.get('version')}-{record.get('build')}"
+
     @cached_property
     def files_of_package(self) -> Mapping[CondaName, tuple[str, ...]]:
         """The paths, relative to the prefix, that each conda package placed."""

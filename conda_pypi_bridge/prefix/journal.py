@@ -44,14 +44,15 @@ _BYTECODE = re.compile(r"(?P<module>.+?)\.[A-Za-z]\w*-?\w*(\.opt-\w+)?\.pyc")
 class Change:
     """What a change may do to a prefix: paths relative to it, with ``/``.
 
-    Files `coming` may appear or be written over, and those `placed` will; those `going` may be deleted, and
-    are `trash` by other names before that. `own` are patterns of what the engine makes for its own use.
-    `unread` are packages which come and whose files nobody knows yet: where the cache will have them,
-    ready-extracted. `layout` is the one that the prefix will have.
+    Files `coming` may appear or be written over, and those `placed` will; others may take the place of those
+    `touched`; those `going` may be deleted, and are `trash` by other names before that. `own` are patterns of
+    what the engine makes for its own use. `unread` are packages which come and whose files nobody knows yet:
+    where the cache will have them, ready-extracted. `layout` is the one that the prefix will have.
     """
 
     coming: Collection[str] = ()
     placed: Collection[str] = ()
+    touched: Collection[str] = ()
     going: Collection[str] = ()
     trash: Collection[str] = ()
     own: Sequence[str] = ()
@@ -92,6 +93,7 @@ def change_of(
     return Change(
         coming={_HISTORY, *placed, *trash},
         placed=placed,
+        touched={f"conda-meta/{dist}.json" for dist in prefix.packages} - going,  # who asked for them changes
         going=going,
         trash={path for path in trash if not os.path.lexists(prefix.path / path)},
         own=own,
@@ -198,7 +200,7 @@ def _written(prefix: Path, folder: Path, change: Change, *, new: bool) -> _Journ
     journal = _Journal()
     if new:
         (folder / _NEW).touch()
-    going = {*change.going, *_bytecode(prefix, change.going)}
+    going = {*change.going, *change.touched, *_bytecode(prefix, change.going)}
     for path in sorted({*change.coming, *going}):
         _note_folders(prefix, path, journal)
         if path.endswith(".py"):
