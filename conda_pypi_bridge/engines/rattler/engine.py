@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -386,7 +387,7 @@ class RattlerEngine:
         try:
             self._loop.run(install, wait=False)
         except InstallerError as error:
-            raise PrefixError(str(self.path), f"linking failed: {_first_lines(str(error))}") from error
+            raise PrefixError(str(self.path), f"linking failed: {_in_short(str(error))}") from error
         if not tagged:
             (self.path / _CACHE_TAG).unlink(missing_ok=True)
         if self._prefix.python is not None:  # rattler takes away what became empty
@@ -413,6 +414,12 @@ class RattlerEngine:
         """The records of interpreters that a virtual environment had before."""
         found = (self.path / "conda-meta").glob(f"python-*-{VENV}.json")
         return [file for file in found if f"conda-meta/{file.name}" not in self._interpreter_record]
+
+
+def _in_short(text: str) -> str:
+    """What failed, and the cause at the bottom of it, in one line."""
+    lines = [line.removeprefix("Caused by: ").strip() for line in text.splitlines() if line.strip()]
+    return re.sub(r" \(os error \d+\)$", "", ": ".join(dict.fromkeys([lines[0], lines[-1]])))
 
 
 def _first_lines(text: str, limit: int = 12) -> str:
