@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 from tests.doors import Door
 from tests.indexserver import IndexServer
 from tests.lab.channels import index_channel, make_conda_package
-from tests.lab.condas import Changes, Conda, Home
+from tests.lab.condas import Conda, Home
 from tests.lab.pythons import Interpreter
 from tests.lab.servers import ChannelServer
 from tests.lab.trees import diff, snapshot
@@ -92,21 +92,15 @@ def test_caches_are_enough_once_the_servers_are_gone(
     assert door.conda.packages(door.prefix)["herd"]["base_url"] == server.url
 
 
-def by_condarc(home: Home) -> Changes:
-    home.configure(offline=True)
-    return {}
-
-
-@pytest.mark.parametrize(
-    "switch", [by_condarc, lambda home: {"CONDA_OFFLINE": "true"}], ids=["offline: true", "CONDA_OFFLINE"]
-)
-def test_condas_own_settings_count(
-    door: Door, index: IndexServer, server: ChannelServer, switch: Callable[[Home], Changes]
-) -> None:
-    changes = switch(door.conda.home)
-    assert "/simple/turbo/" in door.refused("turbo", env=changes)
-    door.install("moo", env=changes)
-    assert door.python("-m", "moo") == "moo cows\n"
+def test_condas_own_settings_count(door: Door, index: IndexServer, server: ChannelServer) -> None:
+    """``CONDA_OFFLINE``, and ``offline: true`` in a condarc file."""
+    for changes in ({"CONDA_OFFLINE": "true"}, {}):
+        if not changes:
+            door.conda.home.configure(offline=True)
+        assert "/simple/turbo/" in door.refused("turbo", env=changes)
+        door.install("moo", env=changes)
+        assert door.python("-m", "moo") == "moo cows\n"
+        door.remove("moo", env=changes)
     assert (index.calls, server.paths) == ([], [])
 
 
