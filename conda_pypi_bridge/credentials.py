@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 _QUERY = re.compile(r"(?<=[\w/])\?[^\s'\"<>]+")
 _STARS = "****"
 
+#: So many characters of a secret are still worth hiding.
+_BEGINNING = 4
+
 
 class Auth(NamedTuple):
     """A user name and a password (or token)."""
@@ -103,9 +106,12 @@ class Redactor:
                 self.learn_auth(Auth(user, password))
 
     def __call__(self, text: str) -> str:
-        """`text` without secrets."""
+        """`text` without secrets, at its end without the beginning of one: it may have been cut there."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, _STARS)
+        begun = max((_overlap(text, secret) for secret in self._secrets), default=0)
+        if begun >= _BEGINNING:
+            text = f"{text[:-begun]}{_STARS}"
         return _QUERY.sub(f"?{_STARS}", redact(text))
 
     def finds(self, content: bytes) -> bool:
@@ -175,6 +181,12 @@ class Credentials:
         if auth:
             self._redact.learn_auth(auth)
         return auth
+
+
+def _overlap(text: str, secret: str) -> int:
+    """How many characters at the end of a text are the beginning of a secret."""
+    counts = range(min(len(text), len(secret) - 1), 0, -1)
+    return next((count for count in counts if text.endswith(secret[:count])), 0)
 
 
 def _spellings(secret: str) -> Iterator[str]:

@@ -174,6 +174,13 @@ def test_percent_encoding_in_small_letters_is_known_too() -> None:
     assert redact("p%2fw%401 p%2Fw%401 p/w%401") == "**** **** ****"
 
 
+@pytest.mark.parametrize("count", range(4, 12))
+def test_the_beginning_of_a_secret_where_a_text_was_cut_is_taken_out_too(count: int) -> None:
+    redact = Redactor(["p@ss/word-12"])
+    assert redact(f"known: {'p@ss/word-12'[:count]}") == "known: ****"
+    assert redact(f"known: {'p@ss/word-12'[:3]}") == "known: p@s"
+
+
 @pytest.mark.parametrize(
     ("header", "secrets"),
     [
