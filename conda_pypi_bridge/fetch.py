@@ -26,7 +26,7 @@ from . import __version__
 from .config import IndexConfig
 from .connections import Adapter, TLSAdapter, read_before
 from .credentials import Auth, Credentials, Redactor, public_url, split_credentials
-from .errors import IndexFailure
+from .errors import ConfigError, IndexFailure
 from .pages import printable
 
 T = TypeVar("T")

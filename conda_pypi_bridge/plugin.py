@@ -14,8 +14,9 @@ from conda.common.configuration import PrimitiveParameter
 from conda.exceptions import PackagesNotFoundError
 from conda.plugins import hookimpl, types
 from conda.plugins.types import CondaHealthCheck, CondaPreCommand, CondaSetting, CondaSolver, CondaSubcommand
+from platformdirs import user_cache_path
 
-from . import ENTRIES, JOURNAL
+from . import ENTRIES, JOURNAL, PROJECT
 
 #: Commands that may choose packages, and those that read which channel a package is of.
 _SOLVING = {"install", "create", "update", "upgrade", "env_create", "env_update"}
@@ -81,7 +82,9 @@ def _prepare(command: str) -> None:
     """Let the channel's name lead nowhere, and put our solver in place where the setting says so."""
     ours = str(Path(__file__).with_name("data") / "condarc.yml")
     context.__init__(search_path=(ours, *SEARCH_PATH), argparse_args=context._argparse_args)
-    left = [Path(context.target_prefix, JOURNAL), *(Path(folder, ENTRIES) for folder in context.pkgs_dirs)]
+    cache = user_cache_path(PROJECT)
+    caches = [cache, cache / "index", cache / "pkgs", *map(Path, context.pkgs_dirs)]
+    left = [Path(context.target_prefix, JOURNAL), *(folder / ENTRIES for folder in caches)]
     if any(path.exists() for path in left):
         from .cli import tidy
 

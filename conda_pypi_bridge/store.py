@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +13,15 @@ from typing import BinaryIO
 
 from platformdirs import user_cache_path
 
-from .locks import own_folder, sweep
+from . import ENTRIES, PROJECT
+from .locks import is_held, own_folder, sweep
 
 _HASH_SIZE = hashlib.sha256().digest_size
 
 
 def cache_folder() -> Path:
     """Where the bridge keeps what it may lose: the platform's own place for caches."""
-    return user_cache_path("conda-pypi-bridge")
+    return user_cache_path(PROJECT)
 
 
 def index_cache() -> Path:
@@ -36,6 +38,26 @@ def sweep_caches(*others: Path) -> None:
     """Delete what processes that died left unfinished in the caches, and in `others`."""
     for folder in (cache_folder(), index_cache(), package_cache(), *others):
         sweep(folder)
+    _sweep_drafts(package_cache())
+
+
+def _sweep_drafts(packages: Path) -> None:
+    """Delete packages of channels that rattler did not extract to the end: their names begin with a dot."""
+    drafts = [path for path in _entries(packages) if path.name.startswith(".") and path.name != ENTRIES]
+    if drafts and not is_held(packages / ENTRIES / FETCHING):
+        for draft in drafts:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+#: The entry of a package cache that is held while packages of channels are fetched into it.
+FETCHING = "channels"
 
 
 class Store:

@@ -39,8 +39,22 @@ class Prefix:
             del self.__dict__[name]
 
     @cached_property
+    def _records_as_read(self) -> frozenset[tuple[str, int, int]]:
+        return self._records_now()
+
+    def _records_now(self) -> frozenset[tuple[str, int, int]]:
+        files = [(file, file.stat()) for file in (self.path / "conda-meta").glob("*.json")]
+        return frozenset((file.name, status.st_mtime_ns, status.st_ino) for file, status in files)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the records are others than those that were read."""
+        return "conda_meta" in vars(self) and self._records_as_read != self._records_now()
+
+    @cached_property
     def conda_meta(self) -> tuple[Mapping[str, Any], ...]:
         """The records of ``conda-meta/*.json``, in the order of their file names."""
+        assert self._records_as_read is not None  # taken first: what changes meanwhile is noticed
         return tuple(read_record(file) for file in sorted((self.path / "conda-meta").glob("*.json")))
 
     def packages_now(self) -> frozenset[str]:

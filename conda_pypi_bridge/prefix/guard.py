@@ -44,7 +44,7 @@ def exclusive(prefix: Prefix, reporter: Reporter) -> Iterator[None]:
         undone = recover(prefix.path)
         if undone:
             reporter.warn(_UNDONE)
-        if waited or undone:
+        if waited or undone or prefix.outdated:  # another process may have been quicker
             prefix.forget()
         yield
 

@@ -44,15 +44,14 @@ _BYTECODE = re.compile(r"(?P<module>.+?)\.[A-Za-z]\w*-?\w*(\.opt-\w+)?\.pyc")
 class Change:
     """What a change may do to a prefix: paths relative to it, with ``/``.
 
-    Files `coming` may appear or be written over, and those `placed` will; others may take the place of those
-    `touched`; those `going` may be deleted, and are `trash` by other names before that. `own` are patterns of
-    what the engine makes for its own use. `unread` are packages which come and whose files nobody knows yet:
-    where the cache will have them, ready-extracted. `layout` is the one that the prefix will have.
+    Files `coming` may appear or be written over, and those `placed` will; those `going` may be deleted, and
+    are `trash` by other names before that. `own` are patterns of what the engine makes for its own use.
+    `unread` are packages which come and whose files nobody knows yet: where the cache will have them,
+    ready-extracted. `layout` is the one that the prefix will have.
     """
 
     coming: Collection[str] = ()
     placed: Collection[str] = ()
-    touched: Collection[str] = ()
     going: Collection[str] = ()
     trash: Collection[str] = ()
     own: Sequence[str] = ()
@@ -89,13 +88,13 @@ def change_of(
     for row in plan.unlink:
         going.add(f"conda-meta/{row.dist}.json")
         going.update(prefix.files_of_package.get(CondaName(row.name), ()))
+    records = {f"conda-meta/{dist}.json" for dist in prefix.packages}  # who asked for them may change
     trash = {f"{path}{suffix}" for path in (*going, _HISTORY) for suffix in _RENAMED}
     return Change(
-        coming={_HISTORY, *placed, *trash},
+        coming={_HISTORY, *placed, *trash, *records},
         placed=placed,
-        touched={f"conda-meta/{dist}.json" for dist in prefix.packages} - going,  # who asked for them changes
         going=going,
-        trash={path for path in trash if not os.path.lexists(prefix.path / path)},
+        trash=trash - {*_present(prefix.path, trash)},
         own=own,
         unread=unread,
         layout=layout,
@@ -108,8 +107,8 @@ def require_done(prefix: Prefix, plan: Plan, change: Change) -> None:
     Deletes what was renamed and not deleted. Raises `PrefixError` for a file that is missing or left, and
     `OSError`.
     """
-    for path in change.trash:
-        (prefix.path / path).unlink(missing_ok=True)
+    for path in _present(prefix.path, change.trash):
+        (prefix.path / path).unlink()
     there = {row.name for row in plan.unlink}
     kept = {path for name, paths in prefix.files_of_package.items() if name not in there for path in paths}
     placed = {*change.placed}
@@ -122,6 +121,14 @@ def require_done(prefix: Prefix, plan: Plan, change: Change) -> None:
         # bytecode may be made anew, of the new version
         if os.path.lexists(prefix.path / path) and not path.endswith(".pyc"):
             raise PrefixError(str(prefix.path), f"linking failed: {path} could not be deleted")
+
+
+def _present(prefix: Path, paths: Collection[str]) -> Iterator[str]:
+    """Those of many files that are there; every folder is looked into once."""
+    for folder in {path.rpartition("/")[0] for path in paths}:
+        with contextlib.suppress(OSError):
+            names = (entry.name for entry in os.scandir(prefix / folder))
+            yield from {f"{folder}/{name}".lstrip("/") for name in names}.intersection(paths)
 
 
 def _relative(prefix: Prefix, file: Path) -> str:
@@ -200,7 +207,7 @@ def _written(prefix: Path, folder: Path, change: Change, *, new: bool) -> _Journ
     journal = _Journal()
     if new:
         (folder / _NEW).touch()
-    going = {*change.going, *change.touched, *_bytecode(prefix, change.going)}
+    going = {*change.going, *_bytecode(prefix, change.going)}
     for path in sorted({*change.coming, *going}):
         _note_folders(prefix, path, journal)
         if path.endswith(".py"):

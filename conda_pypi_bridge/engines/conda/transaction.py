@@ -15,6 +15,7 @@ from conda.core.link import UnlinkLinkTransaction
 from conda.core.package_cache_data import PackageCacheData
 
 from ...locks import descriptor_of, entry
+from ...store import FETCHING
 from .calling import told_by_conda
 from .records import dist_of, is_cached
 
@@ -57,7 +58,7 @@ class BridgeTransaction(UnlinkLinkTransaction):  # type: ignore[misc]
         if not self._lacks_packages():
             super().download_and_extract()
             return
-        with entry(Path(PackageCacheData.first_writable().pkgs_dir), "channels"):
+        with entry(Path(PackageCacheData.first_writable().pkgs_dir), FETCHING):
             for folder in self._unfinished():
                 shutil.rmtree(folder, ignore_errors=True)
             PackageCacheData.clear()  # another process may have fetched the same meanwhile

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from rattler.exceptions import GatewayError, InstallerError, SolverError
 from ... import __version__
 from ...condarc import CondaConfig
 from ...errors import ChannelFailure, PrefixError, SpecError, Unsatisfiable
+from ...locks import entry
 from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
 from ...names import Names
 from ...prefix import (
@@ -35,6 +37,7 @@ from ...prefix import (
     require_done,
 )
 from ...report import Reporter
+from ...store import FETCHING
 from ...tags import make_target
 from ...versions import conda_version
 from .. import Problem, is_sound, place_package, version_pair
@@ -60,8 +63,9 @@ from .records import (
 #: rattler marks a prefix as something that backups may leave out; that is not for us to say.
 _CACHE_TAG = "CACHEDIR.TAG"
 
-#: Where rattler puts files that are in the way of others, and drafts of records.
-_OWN = ("__clobbers__", "conda-meta/prefix_record_*")
+#: Where rattler puts what it cannot delete, files that are in the way of others, and drafts of records.
+_TRASH = ".trash"
+_OWN = (_TRASH, "__clobbers__", "conda-meta/prefix_record_*")
 
 
 class RattlerEngine:
@@ -349,9 +353,13 @@ class RattlerEngine:
         change = change_of(
             self._prefix, plan, lambda row: self._cache / row.dist, gone=gone, renamed=renamed, own=own
         )
+        trashed = (self.path / _TRASH).exists()
         with unfinished(self.path), journalled(self.path, change, settled=False):
             clear_away(gone, renamed)
-            self._install(self._final)
+            with entry(self._cache, FETCHING) if change.unread else nullcontext():
+                self._install(self._final)
+            if not trashed:
+                shutil.rmtree(self.path / _TRASH, ignore_errors=True)
             prune_empty(self._prefix, gone)
             require_done(self._prefix, plan, change)
             self._remember(plan)
