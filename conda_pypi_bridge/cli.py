@@ -7,6 +7,7 @@ them; the engine is all that differs.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -37,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """`main`, and the end of the process."""
+    # Imports and pages make hundreds of thousands of objects that stay: no use in going over them each time.
+    gc.set_threshold(100_000)
     status = main()
     give_up()  # the end may be so sudden that nothing else runs
     engine = sys.modules.get(f"{__package__}.engines.rattler")
