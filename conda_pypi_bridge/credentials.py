@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import html
 import importlib
 import json
 import logging
@@ -191,6 +190,8 @@ def _overlap(text: str, secret: str) -> int:
 
 def _spellings(secret: str) -> Iterator[str]:
     """A secret as it is, and as URLs, forms, JSON and HTML have it."""
+    import html
+
     for encoded in (quote(secret, safe=""), quote(secret), quote_plus(secret)):
         yield encoded
         yield re.sub(r"%[0-9A-F]{2}", lambda octet: octet[0].lower(), encoded)

@@ -20,18 +20,8 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 from urllib.request import url2pathname
 
-from packaging.dependency_groups import resolve_dependency_groups
-from packaging.errors import ExceptionGroup
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from .errors import SpecError
 from .redaction import redact
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
 
 Fetch = Callable[[str], bytes]
 
@@ -301,6 +291,11 @@ def _decode(place: str, content: bytes) -> str:
 
 def _pyproject(place: str, content: bytes, group: str | None) -> tuple[str, ...]:
     """The project's dependencies (PEP 621), or those of a dependency group (PEP 735)."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
+
     shown = redact(place)
     try:
         document = tomllib.loads(_decode(place, content))
@@ -321,6 +316,9 @@ def _pyproject(place: str, content: bytes, group: str | None) -> tuple[str, ...]
 
 
 def _group(shown: str, groups: object, name: str) -> tuple[str, ...]:
+    from packaging.dependency_groups import resolve_dependency_groups
+    from packaging.errors import ExceptionGroup
+
     if not isinstance(groups, dict):
         raise SpecError(shown, "its [dependency-groups] is not a table (PEP 735)")
     try:
@@ -337,6 +335,9 @@ def _is_environment(place: str) -> bool:
 
 def _environment(place: str, content: bytes) -> _Environment:
     """conda's environment file. Its name and prefix are left to the command line."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     shown = redact(place)
     try:
         document = YAML(typ="safe").load(_decode(place, content))

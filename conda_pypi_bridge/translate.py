@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
-from packaging.metadata import parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
@@ -53,6 +52,8 @@ def parse_core_metadata(text: bytes | str, filename: str) -> CoreMetadata:
     sentence in `warnings`. Raises `Untranslatable` where a field that resolution needs cannot be
     read: nothing is ever dropped.
     """
+    from packaging.metadata import parse_email
+
     decoded = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     raw, unparsed = parse_email(_BODY.split(decoded, 1)[0] + "\n\n")
     warnings: list[str] = []

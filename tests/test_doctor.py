@@ -19,7 +19,8 @@ from conda_pypi_bridge.doctor import Door as Command
 from conda_pypi_bridge.locks import holding
 from conda_pypi_bridge.model import ProjectName
 from conda_pypi_bridge.names import Names
-from conda_pypi_bridge.prefix import Prefix, read_health
+from conda_pypi_bridge.prefix import Prefix
+from conda_pypi_bridge.prefix.health import read_health
 from conda_pypi_bridge.report import Silent
 from tests.doors import Door
 from tests.indexserver import IndexServer

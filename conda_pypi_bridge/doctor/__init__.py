@@ -10,7 +10,7 @@ from itertools import chain
 
 from ..model import ProjectName
 from ..names import Names
-from ..prefix import Health
+from ..prefix.health import Health
 from . import contents, context
 from .case import Case
 from .fixes import Repair, Terminal, fix

@@ -10,7 +10,8 @@ from packaging.version import Version
 
 from ..model import CondaName, InstalledDist, ProjectName
 from ..names import Names
-from ..prefix import DistState, Health, PackageState, dist_mapping
+from ..prefix import dist_mapping
+from ..prefix.health import DistState, Health, PackageState
 from .model import Door, Finding, Kind
 
 

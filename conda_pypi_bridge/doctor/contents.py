@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..model import CHANNEL, InstalledDist
-from ..prefix import DistState, PackageState
+from ..prefix.health import DistState, PackageState
 from .case import Case, Copy, info, problem
 from .model import Finding, Kind, Replacement
 

@@ -20,7 +20,8 @@ from ..errors import BridgeError, Cancelled
 from ..index import Index
 from ..locks import scratch
 from ..model import CondaName, InstalledDist, Plan, ProjectName
-from ..prefix import Prefix, held, is_altered
+from ..prefix import Prefix, held
+from ..prefix.health import is_altered
 from ..prefix.surroundings import is_needless, is_settled
 from ..report import Reporter
 from ..store import cache_folder

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..model import CondaName, InstalledDist
-from ..prefix import Expected
+from ..prefix.health import Expected
 
 #: The kinds in the order of their telling.
 Kind = Literal["broken", "shadowed", "unmet", "leftover", "mixed", "orphaned", "outside"]

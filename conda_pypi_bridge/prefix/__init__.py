@@ -7,7 +7,6 @@ environment are seen as well as a conda one. Only `append_history`, `prune_empty
 from .dists import clear_away, files_of, prune_empty
 from .environment import Prefix, dist_mapping, read_prefix
 from .guard import exclusive, held, settle
-from .health import DistState, Expected, Health, PackageState, is_altered, read_health
 from .history import append_history, requested_specs
 from .interpreter import PythonInPrefix, native_markers
 from .journal import change_of, journalled, recover, require_done
@@ -15,10 +14,6 @@ from .layout import placed_files, refuse_clobbering
 from .locate import is_writable, locate, refuse_system_python
 
 __all__ = [
-    "DistState",
-    "Expected",
-    "Health",
-    "PackageState",
     "Prefix",
     "PythonInPrefix",
     "append_history",
@@ -28,14 +23,12 @@ __all__ = [
     "exclusive",
     "files_of",
     "held",
-    "is_altered",
     "is_writable",
     "journalled",
     "locate",
     "native_markers",
     "placed_files",
     "prune_empty",
-    "read_health",
     "read_prefix",
     "recover",
     "refuse_clobbering",

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from email.message import Message
 from email.parser import HeaderParser
-from importlib.metadata import Distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,6 +138,8 @@ def headers_of(folder: Path) -> Message:
 
 def _requirements(folder: Path, headers: Message) -> tuple[tuple[Requirement, ...], tuple[str, ...]]:
     if folder.name.endswith(".egg-info"):
+        from importlib.metadata import Distribution
+
         texts = Distribution.at(folder).requires or []
     else:
         texts = headers.get_all("Requires-Dist", [])
