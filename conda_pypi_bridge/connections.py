@@ -7,14 +7,10 @@ it. The deadline belongs to the thread that reads.
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import io
 import socket
 import ssl
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +20,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssl_ import create_urllib3_context
 
+from .deadline import time_left
 from .errors import ConfigError
 
 #: Connections kept open to one host: as many as there are fetching threads.
 POOL = 16
-
-
-class _Deadline(threading.local):
-    """When reads of this thread must have ended, in seconds of `time.monotonic`."""
-
-    end = float("inf")
-
-
-_deadline = _Deadline()
-
-
-@contextlib.contextmanager
-def read_before(end: float) -> Iterator[None]:
-    """Reads of sockets in the block raise ``TimeoutError`` from the time `end` (`time.monotonic`) on.
-
-    Inside of another such block it takes the place of that one's deadline.
-    """
-    before, _deadline.end = _deadline.end, end
-    try:
-        yield
-    finally:
-        _deadline.end = before
 
 
 class _Reader(io.RawIOBase):
@@ -64,7 +39,7 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        left = _deadline.end - time.monotonic()
+        left = time_left()
         if left <= 0:
             raise TimeoutError("the deadline has passed")
         if left < (self._silence or float("inf")):

@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from .answers import ANSWERS, Answer, Limits
 from .config import IndexConfig
 from .credentials import origin, public_url
 from .errors import IndexFailure, MetadataRefused, OfflineError, OtherIndex
-from .fetch import ANSWERS, Answer, Fetcher, Limits
+from .fetch import Fetcher
 from .localindex import LocalIndexes, file_sha256, local_path, place_of
 from .locks import own_folder
 from .model import ProjectName, ProjectPage, Wheel

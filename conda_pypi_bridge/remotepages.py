@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
+from .answers import Answer
 from .credentials import public_url, split_credentials
 from .errors import OfflineError
-from .fetch import Answer, Fetcher
+from .fetch import Fetcher
 from .model import ProjectName
 from .pages import ACCEPT, Page, PageError, PageRefused, decode
 from .store import Store

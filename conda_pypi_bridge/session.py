@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import condarc, config, settings
+from .answers import Limits
 from .engines import Engine
 from .errors import ConfigError
-from .fetch import Limits
 from .index import Index
 from .namedata import load_table
 from .names import Names

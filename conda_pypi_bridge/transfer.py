@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from typing import BinaryIO
 
-from .fetch import Answer, Fetcher, TryAgain
+from .answers import Answer, TryAgain
+from .fetch import Fetcher
 
 #: A try that brought so many bytes counts as progress, and is not held against the server.
 _STEP = 1 << 20

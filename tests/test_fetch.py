@@ -18,10 +18,11 @@ import pytest
 import trustme
 
 from conda_pypi_bridge import __version__, fetch
+from conda_pypi_bridge.answers import Answer, Limits
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.credentials import Auth, Redactor, public_url, split_credentials
 from conda_pypi_bridge.errors import ConfigError, IndexFailure
-from conda_pypi_bridge.fetch import Answer, Fetcher, Limits
+from conda_pypi_bridge.fetch import Fetcher
 from tests.behaviours import sends
 from tests.indexserver import IndexServer, drops_after, says, sleeps
 

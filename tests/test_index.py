@@ -16,9 +16,9 @@ import pytest
 from packaging.version import Version
 
 from conda_pypi_bridge import remotepages
+from conda_pypi_bridge.answers import Limits
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import IndexFailure, OfflineError
-from conda_pypi_bridge.fetch import Limits
 from conda_pypi_bridge.index import Index
 from conda_pypi_bridge.model import ProjectName, ProjectPage, Wheel
 from conda_pypi_bridge.pages import printable
