@@ -123,9 +123,8 @@ def project_page(page: Page, project: ProjectName, index: str, *, local: bool = 
     refused: dict[str, str] = {}
     unclear: set[str] = set()
     for listing in page.files:
-        shown = printable(listing.filename[:_SHOWN])
         if listing.filename.endswith(_SDISTS):
-            sdists.append(shown)
+            sdists.append(printable(listing.filename[:_SHOWN]))
             continue
         try:
             wheel = _wheel(listing, project, page.base, index, local)
@@ -133,7 +132,7 @@ def project_page(page: Page, project: ProjectName, index: str, *, local: bool = 
                 unclear.add(wheel.filename)
                 raise PageError("it is listed twice, with different hashes")
         except PageError as reason:
-            refused[shown] = str(reason)
+            refused[printable(listing.filename[:_SHOWN])] = str(reason)
     return ProjectPage(
         project=project,
         index=index,
@@ -210,7 +209,7 @@ def _absolute(url: str, base: str, local: bool) -> str:
     The index's own credentials serve the files on its host.
     """
     try:
-        url = (url if url.startswith("https://") else urljoin(base, url)).partition("#")[0]
+        url = (url if url.startswith(("https://", "http://")) else urljoin(base, url)).partition("#")[0]
     except ValueError:
         raise PageError("its URL is malformed") from None
     scheme, _, rest = url.partition("://")
