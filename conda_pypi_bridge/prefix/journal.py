@@ -107,8 +107,10 @@ def require_done(prefix: Prefix, plan: Plan, change: Change) -> None:
     Deletes what was renamed and not deleted. Raises `PrefixError` for a file that is missing or left, and
     `OSError`.
     """
-    for path in _present(prefix.path, change.trash):
-        (prefix.path / path).unlink()
+    trash = [prefix.path / path for path in _present(prefix.path, change.trash)]
+    for file in trash:
+        file.unlink()
+    prune_empty(prefix, trash)
     there = {row.name for row in plan.unlink}
     kept = {path for name, paths in prefix.files_of_package.items() if name not in there for path in paths}
     placed = {*change.placed}
