@@ -24,6 +24,7 @@ from .locks import scratch
 from .make import local_record, make
 from .model import CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Request, Row, Target
 from .names import Names
+from .prefix.startable import refuse_unstartable
 from .rebuild import restored
 from .report import Reporter
 from .resolve import ENVIRONMENT, Options, Resolver
@@ -56,6 +57,7 @@ def install(
 ) -> Outcome:
     """Install SPECs into the engine's prefix. Raises `BridgeError`; then nothing was changed."""
     with engine.locked(reporter):
+        refuse_unstartable(engine.path)
         reporter.phase("Reading the environment")
         target = engine.target([text for text in texts if specs.names_python(text)])
         requests = requests_of(texts, target.markers, engine.names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from .answers import Limits
 from .engines import Engine
 from .errors import ConfigError
 from .index import Index
+from .locks import own_folder
 from .namedata import load_table
 from .names import Names
 from .prefix import Prefix, dist_mapping, locate, read_prefix, refuse_system_python, settle
@@ -105,7 +107,7 @@ def rattler_session(args: argparse.Namespace, prefix: Prefix) -> Session:
         channels=_channels(args, conda, prefix),
         config=conda,
         names=_names(prefix, ours),
-        cache=cache_folder(),
+        cache=_package_cache(),
         command=["python", "-m", str(__package__), *sys.argv[1:]],
         offline=bool(getattr(args, "offline", False)) or conda.offline,
     )
@@ -130,6 +132,16 @@ def solver_session(prefix: Prefix, solving: Solving | None = None) -> Session:
     ours = settings.read(conda.plugins)
     engine = CondaEngine(prefix, names=_names(prefix, ours), solving=solving)
     return Session(engine=engine, prefix=prefix, root=root_prefix(), conda=conda, settings=ours)
+
+
+def _package_cache() -> Path:
+    """The cache folder; where nothing can be written there, a folder for this command alone."""
+    folder = cache_folder()
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    wanted = [path for path in (folder, folder / "pkgs") if path.exists()]
+    writable = wanted and all(os.access(path, os.W_OK | os.X_OK) for path in wanted)
+    return folder if writable else own_folder(folder)
 
 
 def _names(prefix: Prefix, ours: settings.Settings) -> Names:

@@ -271,20 +271,26 @@ class Solving:
     def has(self, name: str) -> bool:
         """Whether any channel has a package of that name, or one that is the same to an index (PEP 503)."""
         names = dict.fromkeys([name, re.sub(r"[-_.]+", "-", name)])
-        return any(
-            SubdirData.query_all(MatchSpec(each), channels=self.channels, subdirs=self.subdirs)
-            for each in names
-        )
+        if context.offline:
+            from .offline import in_package_caches
+
+            if any(in_package_caches(MatchSpec(each)) for each in names):
+                return True
+        return any(self._query(MatchSpec(each), self.channels) for each in names)
 
     def records(self, name: str) -> list[Any]:
         """What the solver may choose of a name: under strict priority, the first channel's that has it."""
         if context.channel_priority != ChannelPriority.STRICT:
-            return list(SubdirData.query_all(MatchSpec(name), channels=self.channels, subdirs=self.subdirs))
-        found = (
-            list(SubdirData.query_all(MatchSpec(name), channels=[channel], subdirs=self.subdirs))
-            for channel in self.channels
-        )
+            return self._query(MatchSpec(name), self.channels)
+        found = (self._query(MatchSpec(name), [channel]) for channel in self.channels)
         return next(filter(None, found), [])
+
+    def _query(self, spec: MatchSpec, channels: Sequence[Any]) -> list[Any]:
+        if context.offline:
+            from .offline import last_read
+
+            return last_read(spec, channels, self.subdirs)
+        return list(SubdirData.query_all(spec, channels=channels, subdirs=self.subdirs))
 
     def solver(
         self,

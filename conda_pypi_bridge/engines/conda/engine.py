@@ -43,6 +43,7 @@ from ...tags import make_target
 from ...versions import conda_version
 from .. import Problem, place_package, version_pair
 from .calling import UNSATISFIABLE, Solving
+from .offline import is_at_hand, require_packages
 from .records import BridgeChannel, conda_record, dist_of, has_whole, in_a_cache, renamed, written
 from .transaction import LEFT_BY_CONDA, BridgeTransaction
 
@@ -63,6 +64,7 @@ class CondaEngine:
         self._setup: Any = None
         self._python = Version("0")
         self._reading = threading.Lock()
+        self._far: list[Any] = []
 
     # -- the prefix as it is -----------------------------------------------------------------------
 
@@ -135,6 +137,8 @@ class CondaEngine:
     def on_channels(self, name: CondaName) -> Sequence[str]:
         with self._reading:  # conda's caches are not made for threads
             found = self._solving.records(name)
+        if context.offline and name not in self.installed and not any(map(is_at_hand, found)):
+            self._far += found[-1:]
         return [record.version for record in found if self._runs(record)]
 
     def _runs(self, record: Any) -> bool:
@@ -170,10 +174,12 @@ class CondaEngine:
                     options = {**modifiers, "force_reinstall": again}
                     plan = self._take(solver.solve_for_transaction(**options), again=again)
                 except UNSATISFIABLE as error:
+                    require_packages(self._far)
                     failure = failure or error
                     continue
                 if not bare:
                     self._spare_pip(plan)
+                require_packages(self._setup.link_precs)
                 return plan
         assert failure is not None
         raise Unsatisfiable(_sentence(failure)) from failure

@@ -19,7 +19,7 @@ from rattler.exceptions import GatewayError, InstallerError, SolverError
 
 from ... import __version__
 from ...condarc import CondaConfig
-from ...errors import ChannelFailure, PrefixError, SpecError, Unsatisfiable
+from ...errors import BridgeError, ChannelFailure, PrefixError, SpecError, Unsatisfiable
 from ...locks import entry
 from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
 from ...names import Names
@@ -44,6 +44,7 @@ from .. import Problem, is_sound, place_package, version_pair
 from .access import Access
 from .channels import Loop, Overlay, Subdir, channel, gateway, is_name, priorities
 from .ending import unfinished
+from .offline import require_packages, unread_channel
 from .records import (
     PIP,
     VENV,
@@ -106,6 +107,7 @@ class RattlerEngine:
         self._final: list[rattler.RepoDataRecord] = []
         self._target: Target | None = None
         self._loop = Loop()
+        self._offline = offline
         self._gateway = gateway(cache / "repodata", self._client, offline=offline)
 
     # -- the prefix as it is -----------------------------------------------------------------------
@@ -194,7 +196,7 @@ class RattlerEngine:
         try:
             answer = self._loop.run(query)
         except GatewayError as error:
-            raise ChannelFailure(_first_lines(str(error), 1)) from error
+            raise self._unread(error) from error
         found = (record for records in answer for record in records)
         return [str(record.version) for record in found if self._runs(record)]
 
@@ -274,7 +276,10 @@ class RattlerEngine:
         except SolverError as error:
             raise Unsatisfiable(_first_lines(str(error))) from error
         except GatewayError as error:
-            raise ChannelFailure(_first_lines(str(error), 1)) from error
+            raise self._unread(error) from error
+
+    def _unread(self, error: GatewayError) -> BridgeError:
+        return unread_channel(error) if self._offline else ChannelFailure(_first_lines(str(error), 1))
 
     def replaced(self, plan: Plan) -> Sequence[InstalledDist]:
         return [self._pip[CondaName(row.name)] for row in plan.unlink if row.name in self._pip]
@@ -309,6 +314,8 @@ class RattlerEngine:
         final = {record.name.normalized: record for record in records}
         same = {name for name, record in final.items() if same_package(record, state.get(name))}
         same -= self._prefix.broken
+        if self._offline:
+            require_packages((r for name, r in final.items() if name not in same), self._cache)
         return Plan(
             link=[self._row(r) for name, r in final.items() if name not in same],
             unlink=[self._row(r) for name, r in state.items() if name not in same],
