@@ -50,7 +50,8 @@ def entry() -> None:
 
 def conda_main(args: argparse.Namespace) -> int:
     """conda's subcommands: conda's own engine. Returns the exit status."""
-    from .engines.conda import context_flags, package_folders
+    from .engines.conda import context_flags
+    from .engines.conda.records import tidy_caches
     from .redaction import redact
     from .session import within_conda
 
@@ -58,7 +59,7 @@ def conda_main(args: argparse.Namespace) -> int:
         if value:
             setattr(args, name, value)
     sys.argv[:] = [redact(word) for word in sys.argv]  # conda writes them into the history
-    sweep_caches(*package_folders())
+    tidy_caches()
     return run(args, within_conda)
 
 
@@ -130,11 +131,12 @@ def _fail(args: argparse.Namespace, error: BridgeError, *, status: int = 1) -> i
 
 def tidy(prefix: str) -> None:
     """Put right what a command left that was cut short, before conda reads its prefix and caches."""
-    from .engines.conda import package_folders, told_by_conda
+    from .engines.conda import told_by_conda
+    from .engines.conda.records import tidy_caches
     from .prefix import settle
 
     with told_by_conda():
-        sweep_caches(*package_folders())
+        tidy_caches()
         settle(Path(prefix))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from .errors import ConfigError
 
 _SYSTEM = ("/etc/conda", "/var/lib/conda")
-_LISTS = ("channels", "default_channels", "pinned_packages", "envs_dirs")
+_LISTS = ("channels", "default_channels", "pinned_packages", "pkgs_dirs")
 _MAPS = ("custom_channels", "plugins", "proxy_servers")
 _PLAIN = ("channel_alias", "channel_priority", "ssl_verify", "offline", "subdir", "always_yes")
 
@@ -29,7 +29,7 @@ class CondaConfig:
     channel_alias: str = ""
     channel_priority: str = "flexible"
     pinned_packages: tuple[str, ...] = ()
-    envs_dirs: tuple[str, ...] = ()
+    pkgs_dirs: tuple[str, ...] = ()
     ssl_verify: bool | str = True
     offline: bool = False
     always_yes: bool = False

@@ -83,9 +83,9 @@ def make(
 def _require_room(folder: Path, size: int) -> None:
     """Raises `NoRoom` where the wheels alone, of `size` bytes, would fill the disk."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    free = shutil.disk_usage(there).free
-    if free < size:
-        raise NoRoom(str(there), size, free)
+    disk = shutil.disk_usage(there)
+    if disk.total and disk.free < size:  # not every file system tells
+        raise NoRoom(str(there), size, disk.free)
 
 
 def local_record(path: Path, target: Target, names: Names) -> PackageRecord:

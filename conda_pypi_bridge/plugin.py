@@ -83,7 +83,7 @@ def _prepare(command: str) -> None:
     ours = str(Path(__file__).with_name("data") / "condarc.yml")
     context.__init__(search_path=(ours, *SEARCH_PATH), argparse_args=context._argparse_args)
     cache = user_cache_path(PROJECT)
-    caches = [cache, cache / "index", cache / "pkgs", *map(Path, context.pkgs_dirs)]
+    caches = [cache, cache / "index", cache / "pkgs", cache / "overlays", *map(Path, context.pkgs_dirs)]
     left = [Path(context.target_prefix, JOURNAL), *(folder / ENTRIES for folder in caches)]
     if any(path.exists() for path in left):
         from .cli import tidy

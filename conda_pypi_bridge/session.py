@@ -16,7 +16,7 @@ from .answers import Limits
 from .engines import Engine
 from .errors import ConfigError
 from .index import Index
-from .locks import own_folder
+from .locks import own_folder, sweep
 from .namedata import load_table
 from .names import Names
 from .prefix import Prefix, dist_mapping, locate, read_prefix, refuse_system_python, settle
@@ -112,6 +112,8 @@ def rattler_session(args: argparse.Namespace, prefix: Prefix) -> Session:
         offline=bool(getattr(args, "offline", False)) or conda.offline,
     )
     root = condarc.root_prefix(where, os.environ) or where
+    for folder in conda.pkgs_dirs or (root / "pkgs", Path.home() / ".conda" / "pkgs"):
+        sweep(Path(folder))
     return Session(engine=engine, prefix=prefix, root=root, conda=conda, settings=ours)
 
 

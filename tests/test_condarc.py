@@ -77,7 +77,7 @@ def test_settings_are_read_from_condas_plugins_mapping() -> None:
             "other_plugin": 3,
         }
     )
-    assert found.private == ("acme-*",)
+    assert found.private == {"acme-*": ""}
     assert found.names == {"some-project": "its-name"}
     assert found.index_url == "https://index.example/simple/"
 

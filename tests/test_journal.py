@@ -173,6 +173,7 @@ def test_threads_that_go_on_after_a_failure_are_undone_by_whoever_comes_next(pre
         (prefix / "lib/a/new.py").touch()
         raise OSError("full")
     (prefix / "lib/late.py").touch()  # a thread that nobody could stop
+    assert diff(before, snapshot(prefix))
     assert recover(prefix)
     assert not diff(before, snapshot(prefix))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import glob
 import json
 import posixpath
@@ -117,12 +118,16 @@ def clear_away(gone: Iterable[Path], renamed: Mapping[Path, Path]) -> None:
 
 
 def prune_empty(prefix: Prefix, deleted: Iterable[Path]) -> None:
-    """Removes the folders that deleting those files left empty, but not site-packages."""
+    """Removes the folders that deleting those files left empty, but not site-packages. Raises `OSError`."""
     for folder in sorted({path.parent for path in deleted}, key=lambda path: len(path.parts), reverse=True):
         while folder != prefix.path and folder.name != "site-packages":
             try:
                 folder.rmdir()
-            except OSError:
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
                 break
             folder = folder.parent
 

@@ -160,8 +160,8 @@ def journalled(prefix: Path, change: Change, *, new: bool = False, settled: bool
     """All that the body changes, or nothing of it.
 
     `new` tells that the prefix itself was not there before. Where the body may leave threads behind that go
-    on changing the prefix, `settled` is false: then the journal stays after a failure, so that `recover` can
-    be called once more when they are gone. Raises `OSError`.
+    on changing the prefix, `settled` is false: then nothing is undone before `recover` is called, when they
+    are gone. Raises `OSError`.
     """
     folder = prefix / JOURNAL
     try:
@@ -173,8 +173,8 @@ def journalled(prefix: Path, change: Change, *, new: bool = False, settled: bool
     try:
         yield
     except BaseException:
-        _undo(prefix, folder)
         if settled:
+            _undo(prefix, folder)
             _finish(prefix, folder)
         raise
     _finish(prefix, folder)

@@ -13,10 +13,14 @@ from conda.gateways.repodata import cache_fn_url
 from conda.models.channel import Channel
 from conda.models.records import PackageRecord as CondaRecord
 
-from ...locks import scratch
+from ... import ENTRIES
+from ...locks import is_held, scratch
 from ...model import CHANNEL, PackageRecord
-from ...store import cache_folder
+from ...store import cache_folder, sweep_caches
 from .. import is_sound
+
+#: Where overlays are, below the cache.
+_OVERLAYS = "overlays"
 
 
 class BridgeChannel(Channel):  # type: ignore[misc]
@@ -84,7 +88,7 @@ def written(overlay: Sequence[PackageRecord], *, deps: bool, limits: Sequence[st
     Without `deps` the records depend on nothing for the solve: even a backend that is told to leave
     dependencies alone wants to find them. `limits` constrain whatever is installed beside the records.
     """
-    with scratch(cache_folder()) as folder:
+    with scratch(cache_folder() / _OVERLAYS) as folder:
         root = folder / "overlay"
         for subdir in {*context.subdirs, "noarch"}:
             entries = {p.fn: _entry(p, deps=deps, limits=limits) for p in overlay if p.subdir == subdir}
@@ -107,6 +111,15 @@ def _entry(package: PackageRecord, *, deps: bool, limits: Sequence[str]) -> dict
     entry = {**package.index_json(), "size": package.size}
     entry["constrains"] = [*entry["constrains"], *limits]
     return entry if deps else {**entry, "depends": []}
+
+
+def tidy_caches() -> None:
+    """Delete what commands left that died: in the caches, and what conda keeps of their overlays."""
+    parent = cache_folder() / _OVERLAYS
+    for left in (parent / ENTRIES).glob("*/*/overlay"):
+        if not is_held(left.parents[1]):
+            _forget(Channel(left.as_uri()))
+    sweep_caches(parent, *map(Path, context.pkgs_dirs))
 
 
 def _forget(channel: Channel) -> None:

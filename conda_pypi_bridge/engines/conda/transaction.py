@@ -81,8 +81,27 @@ class BridgeTransaction(UnlinkLinkTransaction):  # type: ignore[misc]
 
     @told_by_conda()
     def execute(self) -> None:
-        with self._alone(), _compiling():
+        with self._alone(), _compiling(), _hearing() as failures:
             super().execute()
+            if failures:
+                raise failures[0]
+
+
+@contextmanager
+def _hearing() -> Iterator[list[Exception]]:
+    """The failures of steps, some of which conda does not look at, such as of writing a script."""
+    theirs, failures = UnlinkLinkTransaction._execute_actions, list[Exception]()
+
+    def heard(group: Any) -> Exception | None:
+        failure: Exception | None = theirs(group)
+        failures.extend([failure] if failure else [])
+        return failure
+
+    UnlinkLinkTransaction._execute_actions = staticmethod(heard)
+    try:
+        yield failures
+    finally:
+        UnlinkLinkTransaction._execute_actions = staticmethod(theirs)
 
 
 @contextmanager

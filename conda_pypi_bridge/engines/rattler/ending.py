@@ -29,7 +29,7 @@ def exit_now(status: int) -> None:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    if _unfinished and os.name == "posix":
+    if _unfinished:
         module = f"{__name__.partition('.')[0]}.settle"
         os.execv(sys.executable, [sys.executable, "-m", module, str(status), *map(str, _unfinished)])
     os._exit(status)
