@@ -351,6 +351,14 @@ def lab(
     return Lab(conda=conda, prefix=home.envs / "test")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def interruptible() -> Iterator[None]:
+    """What a shell starts in the background ignores interrupts, and so would what is started here."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 @pytest.fixture
 def case(lab: Lab, tmp_path: Path) -> Iterator[Case]:
     with PrivateIndex(lab.watch) as server:
