@@ -84,7 +84,7 @@ def run(args: argparse.Namespace, opened: Open) -> int:
     except KeyboardInterrupt:
         if sys.stderr.isatty():
             print(file=sys.stderr)  # below the ^C
-        return _fail(args, BridgeError("interrupted; nothing was changed"), status=130)
+        return _fail(args, BridgeError(f"interrupted; {_what_stands()}"), status=130)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(args, BridgeError(f"{where}{error.strerror or error}"))
@@ -98,6 +98,12 @@ def run(args: argparse.Namespace, opened: Open) -> int:
     elif told.needed or not flag(args, "quiet"):
         _print(told.text(time.monotonic() - began))
     return told.status
+
+
+def _what_stands() -> str:
+    from .prefix import is_anything_complete
+
+    return "what was done until then is complete" if is_anything_complete() else "nothing was changed"
 
 
 def _print(text: str) -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from conda_pypi_bridge import JOURNAL
 from conda_pypi_bridge.errors import PrefixError
-from conda_pypi_bridge.prefix.journal import Change, journalled, recover
+from conda_pypi_bridge.prefix.change import Change
+from conda_pypi_bridge.prefix.journal import journalled, recover
 from tests.lab.trees import Tree, diff, snapshot
 
 #: Audit events of calls that change a file system (PEP 578).

@@ -7,7 +7,6 @@ place of what pip placed: see `likeness`.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +19,7 @@ from ..errors import BridgeError, Cancelled
 from ..index import Index
 from ..locks import scratch
 from ..model import CondaName, InstalledDist, Plan, ProjectName
-from ..prefix import Prefix, held
+from ..prefix import Prefix, delete, held
 from ..prefix.health import is_altered
 from ..prefix.surroundings import is_needless, is_settled
 from ..report import Reporter
@@ -114,7 +113,7 @@ class _Surgeon:
         if not (is_settled(path) and is_needless(path)):
             self.left.append((finding, "it has changed since it was found"))
             return False
-        _delete(path)
+        delete(path)
         return True
 
     def replace(self, findings: Sequence[Finding], *, keep: bool) -> None:
@@ -225,13 +224,6 @@ def _free_name(file: Path) -> Path:
     """A name beside a file that nothing has yet: ``NAME.edited``, ``NAME.edited2`` and so on."""
     names = (file.with_name(f"{file.name}.edited{number or ''}") for number in (0, *range(2, 1000)))
     return next(name for name in names if not name.exists())
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def fix(

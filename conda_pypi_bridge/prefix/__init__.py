@@ -4,12 +4,13 @@ Everything is read from files, so that an environment without conda in it and a 
 environment are seen as well as a conda one. Only `append_history`, `prune_empty` and `set_aside` write.
 """
 
-from .dists import clear_away, files_of, prune_empty
+from .change import change_of, require_done
+from .dists import clear_away, delete, files_of, prune_empty
 from .environment import Prefix, dist_mapping, read_prefix
 from .guard import exclusive, held, settle
 from .history import append_history, requested_specs
 from .interpreter import PythonInPrefix, native_markers
-from .journal import change_of, journalled, recover, require_done
+from .journal import is_anything_complete, journalled, recover
 from .layout import placed_files, refuse_clobbering
 from .locate import is_writable, locate, refuse_system_python
 
@@ -19,10 +20,12 @@ __all__ = [
     "append_history",
     "change_of",
     "clear_away",
+    "delete",
     "dist_mapping",
     "exclusive",
     "files_of",
     "held",
+    "is_anything_complete",
     "is_writable",
     "journalled",
     "locate",

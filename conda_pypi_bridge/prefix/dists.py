@@ -8,6 +8,7 @@ import glob
 import json
 import posixpath
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from email.message import Message
 from email.parser import HeaderParser
@@ -107,6 +108,14 @@ def record_rows(prefix: Path, folder: Path) -> Iterator[tuple[str, str, str]]:
             path = posixpath.normpath(posixpath.join(site, row[0].replace("\\", "/")))
             _, digest, size = (*row, "", "")[:3]
             yield path.removeprefix(f"{prefix.as_posix()}/"), digest, size
+
+
+def delete(path: Path) -> None:
+    """A file, a link or a folder with everything in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def clear_away(gone: Iterable[Path], renamed: Mapping[Path, Path]) -> None:

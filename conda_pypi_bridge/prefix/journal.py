@@ -13,128 +13,32 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .. import JOURNAL
 from ..errors import PrefixError
-from ..model import CondaName, Plan, Row
-from .dists import prune_empty
+from .change import Change
+from .dists import delete, prune_empty
 from .environment import Prefix
-from .layout import Layout, layout_of, placed_files
+from .layout import Layout, placed_files
 
 _LIST = "journal.json"
 
 #: A file beside the list where the prefix itself was not there before.
 _NEW = "new"
 
-_HISTORY = "conda-meta/history"
-
-#: How conda renames a file that it is about to delete, and one that it could not delete.
-_RENAMED = (".c~", ".c~.conda_trash")
-
 #: ``NAME.cpython-311.opt-1.pyc``, which Python makes of ``NAME.py`` whenever that is imported.
 _BYTECODE = re.compile(r"(?P<module>.+?)\.[A-Za-z]\w*-?\w*(\.opt-\w+)?\.pyc")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """What a change may do to a prefix: paths relative to it, with ``/``.
-
-    Files `coming` may appear or be written over, and those `placed` will; those `going` may be deleted, and
-    are `trash` by other names before that. `own` are patterns of what the engine makes for its own use.
-    `unread` are packages which come and whose files nobody knows yet: where the cache will have them,
-    ready-extracted. `layout` is the one that the prefix will have.
-    """
-
-    coming: Collection[str] = ()
-    placed: Collection[str] = ()
-    going: Collection[str] = ()
-    trash: Collection[str] = ()
-    own: Sequence[str] = ()
-    unread: Sequence[Path] = ()
-    layout: Layout | None = None
-
-
-def change_of(
-    prefix: Prefix,
-    plan: Plan,
-    package_of: Callable[[Row], Path | None],
-    *,
-    gone: Sequence[Path] = (),
-    renamed: Mapping[Path, Path] | None = None,
-    own: Sequence[str] = (),
-) -> Change:
-    """What carrying out a plan may do to a prefix.
-
-    `package_of` tells where a package is, ready-extracted, or will be; None where there is no such place.
-    `gone` are files of nobody that are deleted, `renamed` those that get another name.
-    """
-    renamed = renamed or {}
-    placed = {_relative(prefix, place) for place in renamed.values()}
-    going = {_relative(prefix, file) for file in (*gone, *renamed)}
-    layout = layout_of(prefix, next((row for row in plan.link if row.name == "python"), None))
-    unread = []
-    for row in plan.link:
-        package = package_of(row)
-        placed.add(f"conda-meta/{row.dist}.json")
-        if package is not None and (package / "info" / "paths.json").is_file():
-            placed.update(placed_files(package, layout))
-        elif package is not None:
-            unread.append(package)
-    for row in plan.unlink:
-        going.add(f"conda-meta/{row.dist}.json")
-        going.update(prefix.files_of_package.get(CondaName(row.name), ()))
-    records = {f"conda-meta/{dist}.json" for dist in prefix.packages}  # who asked for them may change
-    trash = {f"{path}{suffix}" for path in (*going, _HISTORY) for suffix in _RENAMED}
-    return Change(
-        coming={_HISTORY, *placed, *trash, *records},
-        placed=placed,
-        going=going,
-        trash=trash - {*_present(prefix.path, trash)},
-        own=own,
-        unread=unread,
-        layout=layout,
-    )
-
-
-def require_done(prefix: Prefix, plan: Plan, change: Change) -> None:
-    """Look whether a plan was carried out to the end: engines let some failures pass.
-
-    Deletes what was renamed and not deleted. Raises `PrefixError` for a file that is missing or left, and
-    `OSError`.
-    """
-    trash = [prefix.path / path for path in _present(prefix.path, change.trash)]
-    for file in trash:
-        file.unlink()
-    prune_empty(prefix, trash)
-    there = {row.name for row in plan.unlink}
-    kept = {path for name, paths in prefix.files_of_package.items() if name not in there for path in paths}
-    placed = {*change.placed}
-    if change.layout is not None:  # by now they are in the cache
-        placed.update(path for package in change.unread for path in placed_files(package, change.layout))
-    for path in placed:
-        if not os.path.lexists(prefix.path / path):
-            raise PrefixError(str(prefix.path), f"linking failed: {path} is missing afterwards")
-    for path in {*change.going} - placed - kept:
-        # bytecode may be made anew, of the new version
-        if os.path.lexists(prefix.path / path) and not path.endswith(".pyc"):
-            raise PrefixError(str(prefix.path), f"linking failed: {path} could not be deleted")
-
-
-def _present(prefix: Path, paths: Collection[str]) -> Iterator[str]:
-    """Those of many files that are there; every folder is looked into once."""
-    for folder in {path.rpartition("/")[0] for path in paths}:
-        with contextlib.suppress(OSError):
-            names = (entry.name for entry in os.scandir(prefix / folder))
-            yield from {f"{folder}/{name}".lstrip("/") for name in names}.intersection(paths)
-
-
-def _relative(prefix: Prefix, file: Path) -> str:
-    return file.relative_to(prefix.path).as_posix()
+#: The prefixes that this process has changed.
+_complete: list[Path] = []
 
 
 @dataclass
@@ -177,7 +81,27 @@ def journalled(prefix: Path, change: Change, *, new: bool = False, settled: bool
             _undo(prefix, folder)
             _finish(prefix, folder)
         raise
-    _finish(prefix, folder)
+    with _uninterrupted():
+        _finish(prefix, folder)
+        _complete.append(prefix)
+
+
+def is_anything_complete() -> bool:
+    """Whether this process has changed a prefix, so that it cannot say that nothing was changed."""
+    return bool(_complete)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C is not heard, where it would be: it is neither before the change nor after it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    theirs = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, theirs)
 
 
 def recover(prefix: Path) -> bool:
@@ -318,7 +242,7 @@ def _undo(prefix: Path, folder: Path) -> None:
     _remove_bytecode(prefix, journal)
     for made in _matching(prefix, journal.own):
         if str(made) not in journal.spared:
-            _delete(made)
+            delete(made)
     for path in sorted(journal.folders, key=len):
         (prefix / path).mkdir(parents=True, exist_ok=True)
     for path, (number, copied) in journal.kept.items():
@@ -335,13 +259,6 @@ def _undo(prefix: Path, folder: Path) -> None:
 def _matching(prefix: Path, patterns: Iterable[str]) -> Iterator[Path]:
     for pattern in patterns:
         yield from sorted(prefix.glob(pattern))
-
-
-def _delete(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
 
 
 def _read(folder: Path) -> _Journal:
@@ -386,7 +303,7 @@ def _put_back(kept: Path, path: Path, draft: Path, *, copied: bool) -> None:
     draft.unlink(missing_ok=True)
     _keep(kept, draft, copied=copied)
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        delete(path)
     draft.replace(path)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -28,6 +27,7 @@ from ...prefix import (
     append_history,
     change_of,
     clear_away,
+    delete,
     files_of,
     held,
     journalled,
@@ -64,9 +64,11 @@ from .records import (
 #: rattler marks a prefix as something that backups may leave out; that is not for us to say.
 _CACHE_TAG = "CACHEDIR.TAG"
 
-#: Where rattler puts what it cannot delete, files that are in the way of others, and drafts of records.
-_TRASH = ".trash"
-_OWN = (_TRASH, "__clobbers__", "conda-meta/prefix_record_*")
+#: Where rattler puts files that are in the way of others, and drafts of records.
+_OWN = ("__clobbers__", "conda-meta/prefix_record_*")
+
+#: Where rattler puts what it cannot delete, and with what it tries what the file system can do.
+_TRASH = (".trash", ".refprobe-*")
 
 
 class RattlerEngine:
@@ -356,20 +358,23 @@ class RattlerEngine:
         renamed = renamed or {}
         gone = [f for dist in {*self.replaced(plan), *replaced} for f in files_of(self._prefix, dist)]
         gone += self._outdated_records
-        own = (_CACHE_TAG, *_OWN, *self._interpreter_record)
+        own = (_CACHE_TAG, *_OWN, *_TRASH, *self._interpreter_record)
         change = change_of(
             self._prefix, plan, lambda row: self._cache / row.dist, gone=gone, renamed=renamed, own=own
         )
-        trashed = (self.path / _TRASH).exists()
+        before = self._trash()
         with unfinished(self.path), journalled(self.path, change, settled=False):
             clear_away(gone, renamed)
             with entry(self._cache, FETCHING) if change.unread else nullcontext():
                 self._install(self._final)
-            if not trashed:
-                shutil.rmtree(self.path / _TRASH, ignore_errors=True)
+            for path in self._trash() - before:
+                delete(path)
             prune_empty(self._prefix, gone)
             require_done(self._prefix, plan, change)
             self._remember(plan)
+
+    def _trash(self) -> set[Path]:
+        return {path for pattern in _TRASH for path in self.path.glob(pattern)}
 
     def _remember(self, plan: Plan) -> None:
         append_history(
