@@ -59,13 +59,17 @@ def install(
     with engine.locked(reporter):
         refuse_unstartable(engine.path)
         reporter.phase("Reading the environment")
-        target = engine.target([text for text in texts if specs.names_python(text)])
-        requests = requests_of(texts, target.markers, engine.names)
+        pythons = [text for text in texts if specs.names_python(text)]
+        # The target is left for later where it is not needed to see that there is nothing to do: looking at
+        # the machine takes conda as long as starting.
+        target = None if not pythons and engine.markers else engine.target(pythons)
+        requests = requests_of(texts, target.markers if target else engine.markers, engine.names)
         if options.newest:
             asked = frozenset(engine.names.conda_name(request.project) for request in requests)
             options = replace(options, upgrade=asked)
         elif _satisfied(requests, engine):
             return Outcome(prefix=engine.path, dry_run=options.dry_run, message=ALREADY)
+        target = target or engine.target(pythons)
         resolver = Resolver(target=target, engine=engine, index=index, options=options, reporter=reporter)
         closure, plan = resolver.resolve(requests)
         plan = restored(reasoned(closure, plan), target, engine, index)

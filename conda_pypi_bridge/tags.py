@@ -90,7 +90,7 @@ def make_target(
     return Target(
         python=python,
         subdir=subdir,
-        markers={**_markers(python, subdir, implementation), **(markers or {})},
+        markers={**marker_environment(python, subdir, implementation), **(markers or {})},
         tags=tags,
         implementation=implementation,
         free_threaded=free_threaded,
@@ -101,8 +101,9 @@ def make_target(
     )
 
 
-def _markers(python: Version, subdir: str, implementation: str) -> dict[str, str]:
-    """PEP 508, "Environment Markers"."""
+def marker_environment(python: Version, subdir: str, implementation: str) -> dict[str, str]:
+    """What can be computed of PEP 508's "Environment Markers". Raises as `make_target`."""
+    _require_known(implementation)
     system, arch = _split(subdir)
     pre = "".join(map(str, python.pre or ()))
     full_version = f"{python.major}.{python.minor}.{python.micro}{pre}"
@@ -117,6 +118,11 @@ def _markers(python: Version, subdir: str, implementation: str) -> dict[str, str
         "implementation_name": implementation,
         "implementation_version": full_version if implementation == "cpython" else "",
     }
+
+
+def _require_known(implementation: str) -> None:
+    if implementation not in _IMPLEMENTATIONS:
+        raise ConfigError(f"wheels for the Python implementation {implementation!r} are not supported")
 
 
 def _split(subdir: str) -> tuple[str, str]:
@@ -144,8 +150,7 @@ def target_tags(
 
     Raises `ConfigError` for a platform or implementation that has no wheels.
     """
-    if implementation not in _IMPLEMENTATIONS:
-        raise ConfigError(f"wheels for the Python implementation {implementation!r} are not supported")
+    _require_known(implementation)
     version = (python.major, python.minor)
     nodot = f"{python.major}{python.minor}"
     # packaging reads an empty list as "ask the running machine": give it a platform that no wheel has.

@@ -120,6 +120,11 @@ class Engine(Protocol):
         """Holds the prefix against other processes of the bridge, waiting visibly."""
         ...
 
+    @property
+    def markers(self) -> Mapping[str, str]:
+        """The PEP 508 environment of the Python that is there; empty where there is none."""
+        ...
+
     def target(self, requests: Sequence[str]) -> Target:
         """The environment to choose wheels for, given what is asked of ``python``."""
         ...

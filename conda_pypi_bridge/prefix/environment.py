@@ -17,6 +17,7 @@ from packaging.version import Version
 
 from ..errors import PrefixError
 from ..model import CHANNEL, CondaName, InstalledDist, ProjectName
+from ..tags import marker_environment
 from . import dists, history, interpreter
 
 _METADATA_FILE = re.compile(r"(?P<folder>[^/]+\.(?:dist|egg)-info)(?:/(?:METADATA|RECORD|PKG-INFO))?")
@@ -71,6 +72,16 @@ class Prefix:
         if (self.path / "pyvenv.cfg").is_file():
             return interpreter.venv_python(self.path, windows=self.windows)
         return None
+
+    def markers(self, subdir: str) -> Mapping[str, str]:
+        """The PEP 508 environment of this Python on the platform `subdir`; empty where there is no Python.
+
+        Raises `ConfigError` for a platform or implementation that has no wheels.
+        """
+        if self.python is None:
+            return {}
+        known = marker_environment(self.python.version, subdir, self.python.implementation)
+        return {**known, **interpreter.native_markers(subdir)}
 
     @property
     def dists(self) -> tuple[InstalledDist, ...]:

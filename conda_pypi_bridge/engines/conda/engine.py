@@ -98,6 +98,10 @@ class CondaEngine:
 
     # -- solving -----------------------------------------------------------------------------------
 
+    @property
+    def markers(self) -> Mapping[str, str]:
+        return self._prefix.markers(context.subdir)
+
     def target(self, requests: Sequence[str]) -> Target:
         python = self._prefix.python
         if python is not None and not requests:

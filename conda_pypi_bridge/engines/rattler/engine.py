@@ -161,6 +161,10 @@ class RattlerEngine:
 
     # -- solving -----------------------------------------------------------------------------------
 
+    @property
+    def markers(self) -> Mapping[str, str]:
+        return self._prefix.markers(self._subdir)
+
     def target(self, requests: Sequence[str]) -> Target:
         python = self._prefix.python
         if python is not None and not requests:
