@@ -96,8 +96,8 @@ def require_done(prefix: Prefix, plan: Plan, change: Change) -> None:
     placed = {*change.placed}
     if change.layout is not None:  # by now they are in the cache
         placed.update(path for package in change.unread for path in placed_files(package, change.layout))
-    for path in placed:
-        if not os.path.lexists(prefix.path / path):
+    for path in placed.difference(_present(prefix.path, placed)):
+        if not os.path.lexists(prefix.path / path):  # names of another case may be those of the same file
             raise PrefixError(str(prefix.path), f"linking failed: {path} is missing afterwards")
     for path in {*change.going} - placed - kept:
         # bytecode may be made anew, of the new version

@@ -134,11 +134,10 @@ def _written(prefix: Path, folder: Path, change: Change, *, new: bool) -> _Journ
     if new:
         (folder / _NEW).touch()
     going = {*change.going, *_bytecode(prefix, change.going)}
-    for path in sorted({*change.coming, *going}):
-        _note_folders(prefix, path, journal)
-        if path.endswith(".py"):
-            _note_folders(prefix, f"{path.rpartition('/')[0]}/__pycache__/".lstrip("/"), journal)
-        if os.path.lexists(prefix / path):
+    paths = {*change.coming, *going}
+    _note_folders(prefix, paths, journal)
+    for path in sorted(paths):
+        if os.path.lexists(f"{prefix}/{path}"):  # to make thousands of Paths takes longer than to look
             if not (prefix / path).is_dir() or (prefix / path).is_symlink():
                 journal.kept[path] = len(journal.kept), path not in going
         elif path in change.coming:
@@ -153,14 +152,17 @@ def _written(prefix: Path, folder: Path, change: Change, *, new: bool) -> _Journ
     return journal
 
 
-def _note_folders(prefix: Path, path: str, journal: _Journal) -> None:
-    parent = path.rpartition("/")[0]
-    while parent and parent not in journal.folders and parent not in journal.new_folders:
-        try:
-            journal.folders[parent] = stat.S_IMODE((prefix / parent).stat().st_mode)
-        except OSError:
-            journal.new_folders.append(parent)
-        parent = parent.rpartition("/")[0]
+def _note_folders(prefix: Path, paths: Iterable[str], journal: _Journal) -> None:
+    """The folders of these files, of their bytecode, and all above."""
+    found = {path.rpartition("/")[0] for path in paths}
+    found |= {f"{path.rpartition('/')[0]}/__pycache__".lstrip("/") for path in paths if path.endswith(".py")}
+    for folder in sorted(found):
+        while folder and folder not in journal.folders and folder not in journal.new_folders:
+            try:
+                journal.folders[folder] = stat.S_IMODE((prefix / folder).stat().st_mode)
+            except OSError:
+                journal.new_folders.append(folder)
+            folder = folder.rpartition("/")[0]
 
 
 def _bytecode(prefix: Path, sources: Iterable[str]) -> Iterator[str]:
