@@ -195,6 +195,14 @@ def test_a_folder_that_is_no_environment_is_refused(
     assert not list((tmp_path / "folder").iterdir())
 
 
+def test_what_sends_is_imported_only_where_something_is_sent(install: Bridge) -> None:
+    """`requests` takes as long to start as Python itself."""
+    loaded = [install("moo", env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr for _ in ("missing", "satisfied")]
+    sends = {"requests", "urllib3", "conda_pypi_bridge.sending"}
+    found = [sends & {line.rpartition("|")[2].strip() for line in text.splitlines()} for text in loaded]
+    assert found == [sends, set()]
+
+
 def test_the_question_can_be_answered_with_no(bridge: Bridge, venv: Path, index: IndexServer) -> None:
     before = snapshot(venv)
     result = bridge("install", "-p", venv, "-i", index.url, "moo", input="n\n", check=False)
