@@ -66,8 +66,8 @@ def _plain_pyc(content: bytes) -> bytes:
 def _plain_record(content: bytes) -> bytes:
     """conda names an archive that it has fetched, and a folder in its place that it found in its cache.
 
-    Of a file that it writes the prefix into rattler notes another size where the first try failed; the hash of
-    what is in the prefix stands beside it.
+    Of a file that it writes the prefix into rattler notes another size where the first try failed; the hash
+    of what is in the prefix stands beside it.
     """
     content = re.sub(rb'("package_tarball_full_path": ".*?)\.conda"', rb'\1"', content)
     return re.sub(rb'("sha256_in_prefix": "\w+",\s*"size_in_bytes": )\d+', rb"\1", content)
