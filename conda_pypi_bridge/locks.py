@@ -201,10 +201,10 @@ def entry(parent: Path, name: str) -> Iterator[Path]:
         opened.close()
 
 
-def sweep(parent: Path) -> None:
-    """Delete what processes that died left unfinished below `parent`."""
+def sweep(parent: Path, *, spare: Callable[[Path], bool] = lambda path: False) -> None:
+    """Delete what processes that died left unfinished below `parent`, but what is to `spare`."""
     try:
-        entries = list((parent / ENTRIES).iterdir())
+        entries = [path for path in (parent / ENTRIES).iterdir() if not spare(path)]
     except OSError:
         return
     for path in entries:

@@ -16,11 +16,8 @@ from conda.models.records import PackageRecord as CondaRecord
 from ... import ENTRIES
 from ...locks import is_held, scratch
 from ...model import CHANNEL, PackageRecord
-from ...store import cache_folder, sweep_caches
+from ...store import OVERLAY, overlays, sweep_caches
 from .. import is_sound
-
-#: Where overlays are, below the cache.
-_OVERLAYS = "overlays"
 
 
 class BridgeChannel(Channel):  # type: ignore[misc]
@@ -88,8 +85,8 @@ def written(overlay: Sequence[PackageRecord], *, deps: bool, limits: Sequence[st
     Without `deps` the records depend on nothing for the solve: even a backend that is told to leave
     dependencies alone wants to find them. `limits` constrain whatever is installed beside the records.
     """
-    with scratch(cache_folder() / _OVERLAYS) as folder:
-        root = folder / "overlay"
+    with scratch(overlays()) as folder:
+        root = folder / OVERLAY
         for subdir in {*context.subdirs, "noarch"}:
             entries = {p.fn: _entry(p, deps=deps, limits=limits) for p in overlay if p.subdir == subdir}
             document = {
@@ -115,11 +112,10 @@ def _entry(package: PackageRecord, *, deps: bool, limits: Sequence[str]) -> dict
 
 def tidy_caches() -> None:
     """Delete what commands left that died: in the caches, and what conda keeps of their overlays."""
-    parent = cache_folder() / _OVERLAYS
-    for left in (parent / ENTRIES).glob("*/*/overlay"):
+    for left in (overlays() / ENTRIES).glob(f"*/*/{OVERLAY}"):
         if not is_held(left.parents[1]):
             _forget(Channel(left.as_uri()))
-    sweep_caches(parent, *map(Path, context.pkgs_dirs))
+    sweep_caches(overlays(), *map(Path, context.pkgs_dirs))
 
 
 def _forget(channel: Channel) -> None:

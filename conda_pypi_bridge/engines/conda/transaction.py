@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,20 @@ def _compiled(
     Unlike conda's own it starts no shell to activate the environment in, and holds the prefix as long as it
     runs: if conda is killed, nobody changes the prefix until it ends.
     """
-    files = [Path(source) for source in sources]
+    files, targets = [Path(source) for source in sources], [Path(target) for target in bytecode]
+    _compile(python, files, prefix)
+    # what fails once may be the system's fault; what fails again is not for this Python
+    missing = {_source(target) for target in targets if not target.is_file()}
+    _compile(python, [file for file in files if file in missing], prefix)
+    return [str(target) for target in targets if target.is_file()]
+
+
+def _source(bytecode: Path) -> Path:
+    """``FOLDER/__pycache__/NAME.cpython-311.pyc`` -> ``FOLDER/NAME.py`` (PEP 3147)."""
+    return bytecode.parents[1] / f"{bytecode.name.rsplit('.', 2)[0]}.py"
+
+
+def _compile(python: str, files: Sequence[Path], prefix: str) -> None:
     if files:
         much = sum(file.stat().st_size for file in files) > _MUCH
         holding = descriptor_of(Path(prefix))
@@ -136,4 +149,3 @@ def _compiled(
             pass_fds=() if holding is None else (holding,),
             check=False,  # some files of some packages are for other Pythons
         )
-    return [path for path in bytecode if Path(path).is_file()]
