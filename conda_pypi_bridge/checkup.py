@@ -26,7 +26,7 @@ from .prefix import Prefix, dist_mapping
 from .prefix.health import Health, read_health
 from .requirementfiles import RequirementFile
 from .resolve import Options
-from .session import Session, chosen_prefix, rattler_session, solver_session
+from .session import Session, chosen_prefix, rattler_session, solver_session, sweep_condas
 
 #: What a group of findings is headed with.
 _HEADS: dict[Kind, str] = {
@@ -60,6 +60,7 @@ class Checkup:
         """
         health = read_health(self.prefix, environ=os.environ, home=Path.home(), deep=self.door.deep)
         conda = condarc.load(self.prefix, os.environ, Path.home())
+        sweep_condas(conda, condarc.root_prefix(self.prefix, os.environ) or self.prefix)
         names = Names(
             installed=dist_mapping(health.prefix),
             user=settings.read(conda.plugins).names,

@@ -112,9 +112,14 @@ def rattler_session(args: argparse.Namespace, prefix: Prefix) -> Session:
         offline=bool(getattr(args, "offline", False)) or conda.offline,
     )
     root = condarc.root_prefix(where, os.environ) or where
+    sweep_condas(conda, root)
+    return Session(engine=engine, prefix=prefix, root=root, conda=conda, settings=ours)
+
+
+def sweep_condas(conda: condarc.CondaConfig, root: Path) -> None:
+    """Delete what a command of the bridge left that died, in conda's package folders."""
     for folder in conda.pkgs_dirs or (root / "pkgs", Path.home() / ".conda" / "pkgs"):
         sweep(Path(folder))
-    return Session(engine=engine, prefix=prefix, root=root, conda=conda, settings=ours)
 
 
 def within_conda(args: argparse.Namespace) -> Session:

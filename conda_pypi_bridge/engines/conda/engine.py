@@ -28,6 +28,7 @@ from ...prefix import (
     Prefix,
     change_of,
     clear_away,
+    delete,
     exclusive,
     files_of,
     held,
@@ -304,6 +305,8 @@ class CondaEngine:
                     clear_away(gone, renamed)
                     yield
                     prune_empty(self._prefix, gone)
+                    for left in (left for pattern in LEFT_BY_CONDA for left in self.path.glob(pattern)):
+                        delete(left)
                     require_done(self._prefix, plan, change)
 
         return BridgeTransaction(self._setup, build=built, alone=alone, note=note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -125,4 +125,5 @@ def _forget(channel: Channel) -> None:
             for name in ("repodata.json", "current_repodata.json"):
                 stem = cache_fn_url(url, name).removesuffix(".json")
                 for file in (Path(pkgs_dir) / "cache").glob(f"{stem}.*"):
-                    file.unlink(missing_ok=True)
+                    with suppress(OSError):  # then `conda clean --index-cache` does
+                        file.unlink()
