@@ -16,7 +16,7 @@ import stat
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ from . import CHANNEL, ENTRIES
 
 #: Where a folder cannot be locked itself, as on Windows and on NFS, a file in it stands for it.
 _LOCK_FILE = f".{CHANNEL}.lock"
+
+#: The file in an entry that lists what else its process has not finished.
+_WORD = "unfinished"
 
 #: How often others may delete an entry between its making and its locking.
 _ATTEMPTS = 1000
@@ -193,6 +196,7 @@ def entry(parent: Path, name: str) -> Iterator[Path]:
     """
     opened = _open_entry(parent, name)
     try:
+        _heed_word(opened.path)
         for left in opened.path.iterdir():
             if left.name != _LOCK_FILE:
                 _delete(left)
@@ -201,16 +205,32 @@ def entry(parent: Path, name: str) -> Iterator[Path]:
         opened.close()
 
 
-def sweep(parent: Path, *, spare: Callable[[Path], bool] = lambda path: False) -> None:
-    """Delete what processes that died left unfinished below `parent`, but what is to `spare`."""
+def leave_word(folder: Path, patterns: Iterable[str]) -> None:
+    """Note in an entry, or in a `scratch` folder, what else is to be deleted if this process dies.
+
+    Of each path the last part may be a pattern.
+    """
+    (folder / _WORD).write_text("".join(f"{pattern}\n" for pattern in patterns), "utf-8", "surrogateescape")
+
+
+def _heed_word(entry: Path) -> None:
+    for word in (*entry.glob(_WORD), *entry.glob(f"*/{_WORD}")):
+        for line in word.read_text("utf-8", "surrogateescape").splitlines():
+            for path in Path(line).parent.glob(Path(line).name):
+                _delete(path)
+
+
+def sweep(parent: Path) -> None:
+    """Delete what processes that died left unfinished below `parent`, and what they left word of."""
     try:
-        entries = [path for path in (parent / ENTRIES).iterdir() if not spare(path)]
+        entries = list((parent / ENTRIES).iterdir())
     except OSError:
         return
     for path in entries:
         with contextlib.suppress(OSError):
             hold = _hold(path, wait=False)
             if hold is not None and hold.valid:
+                _heed_word(path)
                 _Entry(path, hold).close()
             elif hold is not None:
                 hold.release()

@@ -35,17 +35,15 @@ def package_cache() -> Path:
 
 
 def overlays() -> Path:
-    """Where overlays are for the length of a solve of conda's, each in a folder called `OVERLAY`."""
+    """Where overlays are for the length of a solve of conda's."""
     return cache_folder() / "overlays"
 
 
 def sweep_caches(*others: Path) -> None:
     """Delete what processes that died left unfinished in the caches, and in `others`."""
-    for folder in (cache_folder(), index_cache(), package_cache(), *others):
+    for folder in (cache_folder(), index_cache(), package_cache(), overlays(), *others):
         sweep(folder)
     _sweep_drafts(package_cache())
-    # those that hold an overlay are known to conda, which must forget them first
-    sweep(overlays(), spare=lambda entry: any(entry.glob(f"*/{OVERLAY}")))
 
 
 def _sweep_drafts(packages: Path) -> None:
@@ -62,8 +60,6 @@ def _entries(folder: Path) -> list[Path]:
     except OSError:
         return []
 
-
-OVERLAY = "overlay"
 
 #: The entry of a package cache that is held while packages of channels are fetched into it.
 FETCHING = "channels"

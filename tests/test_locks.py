@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conda_pypi_bridge import ENTRIES, locks
-from conda_pypi_bridge.locks import entry, holding, is_held, own_folder, scratch, sweep
+from conda_pypi_bridge.locks import entry, holding, is_held, leave_word, own_folder, scratch, sweep
 
 
 def in_child(work: Callable[[], object], ready: Path) -> int:
@@ -126,6 +126,28 @@ def test_what_a_dead_process_left_is_swept_and_what_a_live_one_has_is_not(tmp_pa
     kill(child)
     sweep(cache)
     assert list(cache.iterdir()) == []
+
+
+def test_what_a_dead_process_left_word_of_goes_with_its_entry(tmp_path: Path) -> None:
+    cache, ready = tmp_path / "cache", tmp_path / "ready"
+    for name in ("whole", "half", "half.conda", "read.json", "read.info.json"):
+        (tmp_path / name).touch()
+
+    def work() -> None:
+        with entry(cache, "channels") as folder, scratch(cache) as other:
+            leave_word(folder, [str(tmp_path / "half"), str(tmp_path / "half.conda")])
+            leave_word(other, [str(tmp_path / "read.*")])
+            ready.touch()
+            time.sleep(60)
+
+    child = in_child(work, ready)
+    sweep(cache)
+    assert (tmp_path / "half").exists()
+    kill(child)
+    with entry(cache, "channels"):  # whoever is next heeds it, as whoever sweeps does
+        assert not (tmp_path / "half").exists()
+    sweep(cache)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "ready", "whole"]
 
 
 def test_an_entry_that_a_dead_process_left_is_begun_anew(tmp_path: Path) -> None:

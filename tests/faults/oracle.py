@@ -33,7 +33,7 @@ def look(prefix: Path) -> Tree:
 
 def outside(folder: Path) -> Tree:
     """The home and the TMPDIR of a world, by path relative to it, likewise."""
-    plain = {"repodata_record.json": _plain_origin, ".lock": _nothing}
+    plain = {"repodata_record.json": _plain_origin, "urls.txt": _plain_log, ".lock": _nothing}
     trees = {name: _plainly(folder / name, plain) for name in ("home", "tmp")}
     return {f"{name}/{path}": entry for name, tree in trees.items() for path, entry in tree.items()}
 
@@ -80,6 +80,11 @@ def _plain_origin(content: bytes) -> bytes:
     except ValueError:
         return content
     return json.dumps([record[key] for key in ("name", "version", "build", "depends")]).encode()
+
+
+def _plain_log(content: bytes) -> bytes:
+    """conda notes the address of what it fetches, and once more where it has to fetch it again."""
+    return b"\n".join(sorted(set(content.splitlines())))
 
 
 def _nothing(content: bytes) -> bytes:

@@ -13,10 +13,9 @@ from conda.gateways.repodata import cache_fn_url
 from conda.models.channel import Channel
 from conda.models.records import PackageRecord as CondaRecord
 
-from ... import ENTRIES
-from ...locks import is_held, scratch
+from ...locks import leave_word, scratch
 from ...model import CHANNEL, PackageRecord
-from ...store import OVERLAY, overlays, sweep_caches
+from ...store import overlays, sweep_caches
 from .. import is_sound
 
 
@@ -86,7 +85,7 @@ def written(overlay: Sequence[PackageRecord], *, deps: bool, limits: Sequence[st
     dependencies alone wants to find them. `limits` constrain whatever is installed beside the records.
     """
     with scratch(overlays()) as folder:
-        root = folder / OVERLAY
+        root = folder / "overlay"
         for subdir in {*context.subdirs, "noarch"}:
             entries = {p.fn: _entry(p, deps=deps, limits=limits) for p in overlay if p.subdir == subdir}
             document = {
@@ -98,10 +97,14 @@ def written(overlay: Sequence[PackageRecord], *, deps: bool, limits: Sequence[st
             (root / subdir).mkdir(parents=True)
             (root / subdir / "repodata.json").write_text(json.dumps(document), "utf-8")
         channel = Channel(root.as_uri())
+        leave_word(folder, map(str, _read_of(channel)))
         try:
             yield channel
         finally:
-            _forget(channel)
+            for files in _read_of(channel):
+                for file in files.parent.glob(files.name):
+                    with suppress(OSError):  # then `conda clean --index-cache` does
+                        file.unlink()
 
 
 def _entry(package: PackageRecord, *, deps: bool, limits: Sequence[str]) -> dict[str, Any]:
@@ -111,19 +114,13 @@ def _entry(package: PackageRecord, *, deps: bool, limits: Sequence[str]) -> dict
 
 
 def tidy_caches() -> None:
-    """Delete what commands left that died: in the caches, and what conda keeps of their overlays."""
-    for left in (overlays() / ENTRIES).glob(f"*/*/{OVERLAY}"):
-        if not is_held(left.parents[1]):
-            _forget(Channel(left.as_uri()))
-    sweep_caches(overlays(), *map(Path, context.pkgs_dirs))
+    """Delete what commands left in the caches that died."""
+    sweep_caches(*map(Path, context.pkgs_dirs))
 
 
-def _forget(channel: Channel) -> None:
-    """conda caches what it reads of a channel by address; this address will never be seen again."""
+def _read_of(channel: Channel) -> Iterator[Path]:
+    """The files, as patterns, in which conda keeps what it read of a channel that is never seen again."""
     for pkgs_dir in context.pkgs_dirs:
         for url in channel.urls(with_credentials=True, subdirs=(*context.subdirs, "noarch")):
             for name in ("repodata.json", "current_repodata.json"):
-                stem = cache_fn_url(url, name).removesuffix(".json")
-                for file in (Path(pkgs_dir) / "cache").glob(f"{stem}.*"):
-                    with suppress(OSError):  # then `conda clean --index-cache` does
-                        file.unlink()
+                yield Path(pkgs_dir) / "cache" / f"{cache_fn_url(url, name).removesuffix('.json')}.*"

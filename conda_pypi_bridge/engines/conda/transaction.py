@@ -14,13 +14,16 @@ from conda.core import path_actions
 from conda.core.link import UnlinkLinkTransaction
 from conda.core.package_cache_data import PackageCacheData
 
-from ...locks import descriptor_of, entry
+from ...locks import descriptor_of, entry, leave_word
 from ...store import FETCHING
 from .calling import told_by_conda
 from .records import dist_of, is_cached
 
 #: What conda makes at the top of a prefix for its own use: files to be, and tries of hard links.
 LEFT_BY_CONDA = (".condatmp", ".tmp.index.json.*")
+
+#: What a package is in conda's cache: a folder and an archive.
+_PACKAGE = ("", ".conda", ".tar.bz2")
 
 #: Bytes of source from which on several processes compile faster than one.
 _MUCH = 1 << 20
@@ -58,7 +61,9 @@ class BridgeTransaction(UnlinkLinkTransaction):  # type: ignore[misc]
         if not self._lacks_packages():
             super().download_and_extract()
             return
-        with entry(Path(PackageCacheData.first_writable().pkgs_dir), FETCHING):
+        cache = Path(PackageCacheData.first_writable().pkgs_dir)
+        with entry(cache, FETCHING) as private:
+            leave_word(private, (f"{cache / dist}{end}" for dist in self._fetched() for end in _PACKAGE))
             for folder in self._unfinished():
                 shutil.rmtree(folder, ignore_errors=True)
             PackageCacheData.clear()  # another process may have fetched the same meanwhile
@@ -70,6 +75,12 @@ class BridgeTransaction(UnlinkLinkTransaction):  # type: ignore[misc]
         fetching = self._get_pfe()
         fetching.prepare()
         return bool(fetching.cache_actions or fetching.extract_actions or any(self._unfinished()))
+
+    def _fetched(self) -> list[str]:
+        """What no cache has yet, wholly: conda takes for a package what it extracted in part."""
+        records = [record for setup in self.prefix_setups.values() for record in setup.link_precs]
+        dists, folders = map(dist_of, records), [Path(folder) for folder in context.pkgs_dirs]
+        return [dist for dist in dists if not any(is_cached(folder, dist) for folder in folders)]
 
     def _unfinished(self) -> Iterator[Path]:
         """What conda takes for packages, and has not extracted to the end: its record comes last."""

@@ -68,7 +68,7 @@ _CACHE_TAG = "CACHEDIR.TAG"
 _OWN = ("__clobbers__", "conda-meta/prefix_record_*")
 
 #: Where rattler puts what it cannot delete, and with what it tries what the file system can do.
-_TRASH = (".trash", ".refprobe-*")
+_TRASH = (".trash", ".refprobe-*", "symtest_*")
 
 
 class RattlerEngine:
