@@ -201,12 +201,15 @@ def entry(parent: Path, name: str) -> Iterator[Path]:
             if left.name != _LOCK_FILE:
                 _delete(left)
         yield opened.path
+    except BaseException:
+        _heed_word(opened.path)
+        raise
     finally:
         opened.close()
 
 
 def leave_word(folder: Path, patterns: Iterable[str]) -> None:
-    """Note in an entry, or in a `scratch` folder, what else is to be deleted if this process dies.
+    """Note in an entry, or in a `scratch` folder, what else is to be deleted if its block does not end well.
 
     Of each path the last part may be a pattern.
     """
