@@ -296,7 +296,7 @@ def _remove_unread(prefix: Path, folder: Path, journal: _Journal) -> None:
     new = [file for file in files if os.path.lexists(file) and file.lstat().st_ctime >= began]
     for file in new:
         _remove_file(file)
-    prune_empty(there, new)
+    prune_empty(there, files)
 
 
 def _put_back(kept: Path, path: Path, draft: Path, *, copied: bool) -> None:
