@@ -19,8 +19,10 @@ from tests.lab.condas import Home, run
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = "conda_pypi_bridge"
 
-#: Who stands above whom. A room imports rooms of a lower rank only; a package is one room, except
-#: ``engines``, whose engines know nothing of each other.
+#: Packages whose modules are rooms of their own; any other package is one room.
+DIVIDED = {"channel", "engines"}
+
+#: Who stands above whom. A room imports rooms of a lower rank only.
 RANKS = {
     # doors
     "__main__": 44,
@@ -33,12 +35,18 @@ RANKS = {
     "fallback": 42,
     "hints": 42,
     "housekeeping": 41,
+    "mirror": 41,
     "notebook": 41,
     "transparent": 41,
     "display": 40,
     "checkup": 40,
     "session": 39,
     # story
+    "channel.catalogue": 35,
+    "channel.selection": 34,
+    "channel.packages": 33,
+    "channel.projects": 32,
+    "channel.store": 31,
     "doctor": 31,
     "bridge": 30,
     "make": 29,
@@ -76,6 +84,10 @@ RANKS = {
     "deadline": 19,
     "locks": 19,
     # core
+    "channel.formats": 17,
+    "channel.offers": 16,
+    "channel.model": 15,
+    "channel": 15,
     "explain": 14,
     "closure": 13,
     "candidates": 12,
@@ -116,7 +128,7 @@ def dotted(path: Path) -> str:
 def room(module: str) -> str:
     """The room that a module of the package belongs to."""
     first, _, rest = module.partition(".")
-    return f"{first}.{rest.split('.')[0]}" if first == "engines" and rest else first
+    return f"{first}.{rest.split('.')[0]}" if first in DIVIDED and rest else first
 
 
 def imports(path: Path, nodes: Iterator[ast.AST]) -> Iterator[str]:

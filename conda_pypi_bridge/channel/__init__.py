@@ -1,0 +1,1 @@
+"""A package index as a conda channel: the parts that the channel server and the static mirror share."""
