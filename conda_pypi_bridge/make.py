@@ -16,10 +16,11 @@ from .errors import Cancelled, NoRoom, SpecError
 from .index import Index
 from .localindex import file_sha256
 from .locks import scratch
+from .lookup import FETCHERS
 from .model import Candidate, PackageRecord, ProjectName, Target, Wheel
 from .names import Names
 from .report import Reporter
-from .resolve import FETCHERS, Options
+from .resolve import Options
 from .wheelfile import open_wheel
 
 #: Takes a record, and what writes its package to a folder that is not there yet.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,19 +12,17 @@ from packaging.utils import canonicalize_name
 
 from . import specs, translate
 from .candidates import Limits
-from .closure import DEPTHS, ChannelWant, Closure, Edge, PageWant, Want
+from .closure import DEPTHS, Closure, Edge
 from .engines import Engine, Problem
-from .errors import BridgeError, MetadataRefused, OtherIndex, Unsatisfiable, Untranslatable, WheelRefused
+from .errors import BridgeError, OtherIndex, Unsatisfiable
 from .explain import conflict
 from .index import Index
 from .localindex import same_place
-from .model import CondaName, CoreMetadata, Plan, ProjectName, ProjectPage, Request, Target, Wheel
+from .lookup import answer
+from .model import CondaName, Plan, ProjectName, Request, Target
 from .report import Reporter, Silent
 from .requirementfiles import RequirementFile
 from .versions import conda_spec
-
-#: Threads that wait for the network at once: an index answers each in tens of milliseconds.
-FETCHERS = 16
 
 #: Who requires what is installed, and may have to change.
 ENVIRONMENT = "this environment"
@@ -158,7 +155,7 @@ class Resolver:
             if failure is not None:
                 closure.widen(depth)
             self.reporter.phase("Reading the package index")
-            self._answer(closure)
+            answer(closure, self.index, self.engine.on_channels)
             _refuse_hopeless(closure)
             listed = {record.dist for record in closure.records}
             if listed == solved:
@@ -240,51 +237,6 @@ class Resolver:
     def _limit_specs(self) -> Iterator[str]:
         for project, versions in self._constraints().items():
             yield f"{self.engine.names.conda_name(project)} {conda_spec(versions)}".strip()
-
-    # -- looking things up -------------------------------------------------------------------------
-
-    def _answer(self, closure: Closure) -> None:
-        """Answer what the closure wants until it wants no more, many at a time."""
-        with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
-            running: dict[Future[object], Want] = {}
-            try:
-                while True:
-                    for want in closure.wants():
-                        named = isinstance(want, PageWant) and closure.asked(want.project)
-                        running[pool.submit(self._look_up, want, named)] = want
-                    if not running:
-                        return
-                    for done in wait(running, return_when=FIRST_COMPLETED).done:
-                        closure.answer(running.pop(done), done.result())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-    def _look_up(self, want: Want, named: bool) -> object:
-        match want:
-            case ChannelWant(name):
-                return self.engine.on_channels(name)
-            case PageWant(project):
-                return self._page(project, named)
-        return self._metadata(want.wheel)
-
-    def _page(self, project: ProjectName, named: bool) -> ProjectPage | OtherIndex | None:
-        try:
-            return self.index.page(project, named=named)
-        except OtherIndex as error:
-            return error
-
-    def _metadata(self, wheel: Wheel) -> CoreMetadata | BridgeError:
-        """A wheel's metadata, or the reason why the wheel cannot be used (another version may do)."""
-        try:
-            metadata = translate.parse_core_metadata(self.index.metadata(wheel), wheel.filename)
-        except (MetadataRefused, Untranslatable) as error:
-            return error
-        project = ProjectName(canonicalize_name(metadata.name))
-        if (project, metadata.version) != (wheel.project, wheel.version):
-            found = f"its metadata is of {metadata.name} {metadata.version}"
-            return WheelRefused(wheel.filename, "metadata-agrees", found, member="METADATA")
-        return metadata
 
 
 def _warnings(closure: Closure, plan: Plan) -> Iterator[str]:

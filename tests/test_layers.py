@@ -53,6 +53,7 @@ RANKS = {
     "rebuild": 29,
     "resolve": 28,
     # edges
+    "lookup": 27,
     "index": 25,
     "build": 25,
     "remotepages": 24,
