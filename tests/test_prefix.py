@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rattler
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -24,11 +25,13 @@ from conda_pypi_bridge.prefix import (
     files_of,
     is_writable,
     locate,
+    own_subdir,
     prune_empty,
     read_prefix,
     refuse_system_python,
     requested_specs,
 )
+from conda_pypi_bridge.prefix.interpreter import subdir_of
 from tests.lab.channels import index_channel, make_conda_package, make_python_package
 from tests.lab.condas import Conda, python_of, site_packages
 from tests.lab.pythons import Interpreter
@@ -116,6 +119,30 @@ def test_a_virtual_environment_on_windows_has_other_folders(tmp_path: Path) -> N
     assert python is not None
     assert python.executable == tmp_path / "Scripts" / "python.exe"
     assert python.site_packages == tmp_path / "Lib" / "site-packages"
+
+
+def test_this_platform_is_called_as_rattler_calls_it() -> None:
+    assert own_subdir() == str(rattler.Subdir.current())
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "wide", "subdir"),
+    [
+        ("linux", "x86_64", True, "linux-64"),
+        ("linux", "x86_64", False, "linux-32"),
+        ("linux", "i686", False, "linux-32"),
+        ("linux", "aarch64", True, "linux-aarch64"),
+        ("linux", "aarch64", False, "linux-armv7l"),
+        ("linux", "ppc64le", True, "linux-ppc64le"),
+        ("darwin", "x86_64", True, "osx-64"),
+        ("darwin", "arm64", True, "osx-arm64"),
+        ("win32", "AMD64", True, "win-64"),
+        ("win32", "AMD64", False, "win-32"),
+        ("win32", "ARM64", True, "win-arm64"),
+    ],
+)
+def test_platforms_are_called_as_conda_calls_them(system: str, machine: str, wide: bool, subdir: str) -> None:
+    assert subdir_of(system, machine, wide=wide) == subdir
 
 
 @pytest.mark.parametrize(

@@ -105,10 +105,24 @@ def _pyvenv_cfg(file: Path) -> dict[str, str]:
     return {key.strip().lower(): value.strip() for key, sign, value in pairs if sign}
 
 
+def own_subdir() -> str:
+    """conda's name of the platform that the running Python is made for, such as ``linux-64``."""
+    return subdir_of(sys.platform, platform.machine(), wide=sys.maxsize > 2**32)
+
+
+def subdir_of(system: str, machine: str, *, wide: bool) -> str:
+    """conda's name of a platform, of `sys.platform` and `platform.machine`; `wide` tells of 64 bits."""
+    system = {"darwin": "osx", "win32": "win"}.get(system, system)
+    arch = machine.lower()
+    if arch in ("x86_64", "amd64", "i386", "i486", "i586", "i686", "x86"):
+        arch = "64" if wide and arch.endswith("64") else "32"
+    elif not wide and arch in ("aarch64", "armv8l"):  # a kernel of 64 bits below a Python of 32
+        arch = "armv7l"
+    return f"{system}-{arch}"
+
+
 def native_markers(subdir: str) -> dict[str, str]:
     """The PEP 508 variables that only this machine can tell, where it is of the target's platform."""
-    machine = {"x86_64": "64", "AMD64": "64", "arm64": "arm64", "i686": "32", "x86": "32"}
-    system = {"linux": "linux", "darwin": "osx", "win32": "win"}.get(sys.platform, sys.platform)
-    if subdir != f"{system}-{machine.get(platform.machine(), platform.machine())}":
+    if subdir != own_subdir():
         return {}
     return {"platform_release": platform.release(), "platform_version": platform.version()}

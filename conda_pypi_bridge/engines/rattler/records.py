@@ -17,6 +17,7 @@ from ...errors import Unsatisfiable, Untranslatable
 from ...locks import own_folder
 from ...model import CHANNEL, CHANNEL_URL, CondaName, InstalledDist, PackageRecord, ProjectName
 from ...names import Names
+from ...prefix import Prefix
 from ...store import cache_folder
 from ...versions import conda_spec, conda_version
 
@@ -29,6 +30,21 @@ State = Mapping[str, rattler.RepoDataRecord]
 def overlay_record(package: PackageRecord) -> rattler.RepoDataRecord:
     """A record of ours as the solver takes it."""
     return read_record({**package.index_json(), "channel": CHANNEL, "url": package.url, "fn": package.fn})
+
+
+def installed_state(
+    prefix: Prefix, pip: Mapping[CondaName, InstalledDist], names: Names, subdir: str
+) -> State:
+    """The records of everything in the prefix, by name; `pip` is what pip placed."""
+    python = prefix.python
+    state: dict[str, rattler.RepoDataRecord] = {
+        record.name.normalized: record for record in installed_records(prefix.path)
+    }
+    if python is not None and python.is_venv:
+        state["python"] = read_record(venv_python(python.version, subdir))
+    for name, dist in pip.items():
+        state[name] = read_record(pip_record(name, dist, prefix.holding(dist), names))
+    return state
 
 
 def installed_records(prefix: Path) -> list[rattler.PrefixRecord]:
