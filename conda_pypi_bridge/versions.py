@@ -22,7 +22,8 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 
 from packaging.specifiers import Specifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -165,6 +166,35 @@ def conda_spec(specifiers: SpecifierSet) -> str:
     `Untranslatable` for what conda versions cannot express: ``===`` on a final release, local versions.
     """
     return str(version_set(specifiers))
+
+
+_CLAUSE = re.compile(r"([<>!=]=|[<>])(.+)")
+
+
+@lru_cache(maxsize=16384)
+def read_spec(spec: str) -> VersionSet:
+    """What a version spec admits that `conda_spec` wrote; no other form is read. Raises `ValueError`."""
+    alternatives = (_read_alternative(alternative) for alternative in spec.split("|"))
+    return reduce(or_, alternatives) if spec else EVERYTHING
+
+
+def _read_alternative(spec: str) -> VersionSet:
+    admitted = EVERYTHING
+    for clause in spec.split(","):
+        match = _CLAUSE.fullmatch(clause)
+        if match is None:
+            raise ValueError(f"{clause!r} is no clause of a version spec of ours")
+        below, above = _edge(match[2], -1), _edge(match[2], +1)
+        exact = _interval(below, above)
+        admitted &= {
+            "==": exact,
+            "!=": ~exact,
+            ">=": _interval(below, _HIGHEST),
+            ">": _interval(above, _HIGHEST),
+            "<": _interval(_LOWEST, below),
+            "<=": _interval(_LOWEST, above),
+        }[match[1]]
+    return admitted
 
 
 @lru_cache(maxsize=16384)

@@ -147,3 +147,10 @@ def _zip(contents: Mapping[str, bytes], permissions: Mapping[str, int]) -> bytes
             entry.external_attr = (_REGULAR_FILE | permissions.get(path, 0o644)) << 16
             archive.writestr(entry, content)
     return buffer.getvalue()
+
+
+def metadata_of(path: Path) -> bytes:
+    """The METADATA of a wheel on disk."""
+    with zipfile.ZipFile(path) as archive:
+        (member,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return archive.read(member)
