@@ -47,6 +47,8 @@ RANKS = {
     "channel.packages": 33,
     "channel.projects": 32,
     "channel.store": 31,
+    "channel.listings": 30,
+    "channel.flights": 30,
     "doctor": 31,
     "bridge": 30,
     "make": 29,

@@ -1,0 +1,107 @@
+"""A record becomes a published package: built once however many ask, and listed only when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..build import pack, unpack, unpack_meta
+from ..errors import WheelRefused
+from ..index import Index
+from ..locks import entry, scratch
+from ..model import PackageRecord
+from .flights import Flights
+from .model import Published
+from .store import ChannelStore
+
+#: The compression level of packages: they are built while somebody waits.
+LEVEL = 3
+
+
+class Packages:
+    """Makes packages of records and publishes them in `store`; safe for threads.
+
+    Where the store is a folder, processes that share it build a package once, too; replicas that share a
+    bucket may each build it, to the same bytes. `size_limit` is the most that a wheel may have, in bytes.
+    """
+
+    def __init__(
+        self,
+        store: ChannelStore,
+        index: Index,
+        *,
+        level: int = LEVEL,
+        size_limit: int | None = None,
+        allow_hooks: bool = False,
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._level = level
+        self._size_limit = size_limit
+        self._allow_hooks = allow_hooks
+        self._flights: Flights[str, Published] = Flights()
+
+    def publish(self, record: PackageRecord, target_python: str) -> Published:
+        """The published package of `record`, which is built if it is not there yet.
+
+        `target_python` is the minor version whose folder C headers go to (``3.12``). Raises `WheelRefused`,
+        `IndexFailure` or `OfflineError`, and `OSError` for what the disk or the store refuses; nothing is
+        visible then.
+        """
+        known = self._store.find(record.subdir, record.fn)
+        if known is not None:
+            return known
+        key = f"{record.subdir}/{record.fn}"
+        return self._flights.one(key, lambda: self._build_once(record, target_python))
+
+    def _build_once(self, record: PackageRecord, python: str) -> Published:
+        with self._alone(record):
+            return self._store.find(record.subdir, record.fn) or self._build(record, python)
+
+    @contextlib.contextmanager
+    def _alone(self, record: PackageRecord) -> Iterator[None]:
+        """Keep other processes from building it too."""
+        folder = self._store.folder
+        if folder is None:
+            yield
+        else:
+            with entry(folder, f"{record.subdir}-{record.fn}"):
+                yield
+
+    def _build(self, record: PackageRecord, python: str) -> Published:
+        with scratch(self._index.folder) as folder:
+            place = folder / "package"
+            if record.wheel is None:
+                unpack_meta(record, place)
+            else:
+                wheel = self._download(record, folder)
+                unpack(wheel, record, place, python=python, allow_hooks=self._allow_hooks)
+                wheel.unlink()
+            package = pack(place, folder, level=self._level)
+            artefact = self._store.put_artefact(package)
+        sizes = {"size": artefact.size, "sha256": artefact.sha256, "md5": artefact.md5}
+        return self._store.publish(
+            Published(
+                fn=record.fn,
+                subdir=record.subdir,
+                project=record.project,
+                entry=record.index_json() | sizes,
+            )
+        )
+
+    def _download(self, record: PackageRecord, folder: Path) -> Path:
+        wheel = record.wheel
+        assert wheel is not None
+        received = 0
+
+        def check(size: int) -> None:
+            nonlocal received
+            received += size
+            if self._size_limit is not None and received > self._size_limit:
+                limit = f"it is larger than the {self._size_limit} bytes that this channel takes"
+                raise WheelRefused(wheel.filename, "size-limit", limit)
+
+        check(wheel.size or 0)
+        received = 0
+        return self._index.download(wheel, folder / wheel.filename, check)
