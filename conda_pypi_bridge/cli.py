@@ -10,6 +10,7 @@ import argparse
 import gc
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .session import without_conda
 
     sweep_caches()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as ``__main__`` left it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     return run(args, without_conda)
 
 
@@ -41,6 +44,7 @@ def entry() -> None:
     # Imports and pages make hundreds of thousands of objects that stay: no use in going over them each time.
     gc.set_threshold(100_000)
     status = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the outcome is told; the rest is tidying
     give_up()  # the end may be so sudden that nothing else runs
     engine = sys.modules.get(f"{__package__}.engines.rattler")
     if engine is not None:

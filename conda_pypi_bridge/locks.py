@@ -34,6 +34,9 @@ _LOCK_FILE = f".{CHANNEL}.lock"
 #: The file in an entry that lists what else its process has not finished.
 _WORD = "unfinished"
 
+#: The file in an entry that lists what could not be deleted, and is to be tried again.
+_REMAINS = "remains"
+
 #: How often others may delete an entry between its making and its locking.
 _ATTEMPTS = 1000
 
@@ -166,7 +169,9 @@ class _Entry:
         self._hold = hold
 
     def close(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # then the entry stays, for the next one to sweep
+            _heed(self.path / _REMAINS)
+            shutil.rmtree(self.path, ignore_errors=True)
         self._hold.release()
         if self._hold.descriptor is None:  # its lock was a file in it
             shutil.rmtree(self.path, ignore_errors=True)
@@ -213,11 +218,33 @@ def leave_word(folder: Path, patterns: Iterable[str]) -> None:
 
     Of each path the last part may be a pattern.
     """
-    (folder / _WORD).write_text("".join(f"{pattern}\n" for pattern in patterns), "utf-8", "surrogateescape")
+    _note(folder / _WORD, patterns, "w")
+
+
+def delete_in_time(parent: Path, paths: Iterable[Path]) -> None:
+    """Delete files; what cannot be deleted now is tried again when this process ends, and by later ones."""
+    for path in paths:
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            with contextlib.suppress(OSError):
+                _note(own_folder(parent) / _REMAINS, [str(path)], "a")
+
+
+def _note(file: Path, lines: Iterable[str], mode: str) -> None:
+    with file.open(mode, encoding="utf-8", errors="surrogateescape") as opened:
+        opened.writelines(f"{line}\n" for line in lines)
 
 
 def _heed_word(entry: Path) -> None:
     for word in (*entry.glob(_WORD), *entry.glob(f"*/{_WORD}")):
+        _heed(word)
+
+
+def _heed(word: Path) -> None:
+    if word.exists():
         for line in word.read_text("utf-8", "surrogateescape").splitlines():
             for path in Path(line).parent.glob(Path(line).name):
                 _delete(path)

@@ -9,8 +9,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from conda_pypi_bridge import ENTRIES, locks
-from conda_pypi_bridge.locks import entry, holding, is_held, leave_word, own_folder, scratch, sweep
+from conda_pypi_bridge.locks import (
+    delete_in_time,
+    entry,
+    holding,
+    is_held,
+    leave_word,
+    own_folder,
+    scratch,
+    sweep,
+)
 
 
 def in_child(work: Callable[[], object], ready: Path) -> int:
@@ -200,3 +211,33 @@ def test_a_forked_child_does_not_delete_what_its_parent_uses(tmp_path: Path) -> 
     assert folder.is_dir()
     locks.give_up()
     assert not folder.exists()
+
+
+def test_what_cannot_be_deleted_now_is_deleted_when_the_process_ends(tmp_path: Path) -> None:
+    stubborn, plain = tmp_path / "stubborn.json", tmp_path / "plain.json"
+    (stubborn / "inside").mkdir(parents=True)  # as a file it cannot be deleted
+    plain.touch()
+    delete_in_time(tmp_path / "cache", [stubborn, plain, tmp_path / "absent.json"])
+    assert stubborn.exists() and not plain.exists()
+    locks.give_up()
+    assert not stubborn.exists()
+    assert not (tmp_path / "cache" / ENTRIES).exists()
+
+
+def test_what_cannot_be_deleted_then_either_is_left_to_the_next_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubborn = tmp_path / "stubborn.json"
+    (stubborn / "inside").mkdir(parents=True)
+    delete_in_time(tmp_path / "cache", [stubborn])
+    with monkeypatch.context() as patched:
+        patched.setattr(locks, "_delete", refuse)
+        locks.give_up()
+    assert stubborn.exists()
+    sweep(tmp_path / "cache")
+    assert not stubborn.exists()
+    assert not (tmp_path / "cache" / ENTRIES).exists()
+
+
+def refuse(path: Path) -> None:
+    raise OSError(30, "Read-only file system", str(path))

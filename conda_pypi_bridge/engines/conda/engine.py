@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -12,7 +14,12 @@ from typing import Any
 from conda import CondaError
 from conda.base.context import context
 from conda.core.package_cache_data import PackageCacheData
-from conda.exceptions import CondaSystemExit, SpecsConfigurationConflictError
+from conda.exceptions import (
+    CondaSystemExit,
+    EnvironmentNotWritableError,
+    NotWritableError,
+    SpecsConfigurationConflictError,
+)
 from conda.models.match_spec import MatchSpec
 from conda.models.records import PackageCacheRecord
 from conda.models.version import VersionSpec
@@ -397,9 +404,23 @@ def _as_ours(prefix: Path, error: Exception) -> Exception:
     """An error of ours that conda was given, and what the system refused to conda; any other as it is."""
     errors = [error.__cause__, error, *getattr(error, "errors", ())]
     known = next((one for one in errors if isinstance(one, (BridgeError, OSError))), error)
+    if isinstance(known, NotWritableError):  # an OSError that tells neither the file nor the reason
+        known = OSError(known.errno, os.strerror(known.errno), known.dump_map()["path"])
+    if isinstance(known, EnvironmentNotWritableError):
+        known = _refusal(prefix) or known
     if isinstance(known, OSError):
         return PrefixError(str(prefix), f"linking failed: {known.filename}: {known.strerror}")
     return known
+
+
+def _refusal(prefix: Path) -> OSError | None:
+    """Why nothing can be written to the prefix, which conda takes for a lack of permission."""
+    try:
+        with tempfile.TemporaryFile(dir=prefix / "conda-meta") as file:
+            file.write(b"full?")
+    except OSError as error:
+        return error
+    return None
 
 
 def _nothing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from conda.gateways.repodata import cache_fn_url
 from conda.models.channel import Channel
 from conda.models.records import PackageRecord as CondaRecord
 
-from ...locks import leave_word, scratch
+from ...locks import delete_in_time, leave_word, scratch
 from ...model import CHANNEL, PackageRecord
 from ...store import overlays, sweep_caches
 from .. import is_sound
@@ -101,10 +101,8 @@ def written(overlay: Sequence[PackageRecord], *, deps: bool, limits: Sequence[st
         try:
             yield channel
         finally:
-            for files in _read_of(channel):
-                for file in files.parent.glob(files.name):
-                    with suppress(OSError):  # then `conda clean --index-cache` does
-                        file.unlink()
+            kept = (file for files in _read_of(channel) for file in files.parent.glob(files.name))
+            delete_in_time(overlays(), kept)
 
 
 def _entry(package: PackageRecord, *, deps: bool, limits: Sequence[str]) -> dict[str, Any]:
