@@ -28,7 +28,7 @@ except ImportError:  # Python before 3.14
     from backports import zstd
 
 #: Parts of a placeholder in bytes: first what is alike in most names of an index, so that it compresses.
-_SALT, _GENERATION, _SERIAL, _FINGERPRINT = 12, 6, 8, 6
+_SALT, _LISTED, _GENERATION, _SERIAL, _FINGERPRINT = 12, 2, 6, 6, 6
 
 _LEVEL = 9
 
@@ -39,7 +39,7 @@ _LEVEL = 9
 def shard(published: Iterable[Published], *, wheels: Mapping[str, Mapping[str, Any]] | None = None) -> bytes:
     """One name's records in one subdir: ``<hash>.msgpack.zst`` (CEP 16), the same bytes for the same records.
 
-    A client that asked for a project finds its extras' records here too. `wheels` are the entries of the
+    A project's shard also carries its extras' records that no index lists (see `placeholder`). `wheels` are the entries of the
     ``v3`` section's ``whl`` group by file name without extension (CEP 48). Hashes are bytes: "The sha256 and
     md5 from the original repodata fields are converted from their hex representation to bytes."
     """
@@ -59,15 +59,26 @@ def salt(*parts: str) -> bytes:
     return _hash("\0".join(parts).encode(), _SALT)
 
 
-def placeholder(salt: bytes, name: str, serial: int, generation: bytes = b"") -> bytes:
+def placeholder(salt: bytes, name: str, serial: int, generation: bytes = b"", *, listed: int = 0) -> bytes:
     """32 bytes in place of the sha256 of a shard that is not made yet.
 
     No client compares them with the shard, and all keep the shard by them for ever. So they differ with
     the channel (`salt`), the name, the index's `serial` of the project (0 where it tells none), and with what
     is known of it: `generation` is empty until then, afterwards any bytes that change with the shard.
+
+    `listed` tells how many of the project's extras have a name of their own in the same index, from the
+    beginning of a list that only grows. The project's shard carries the others: clients take them from there
+    for want of a name, rattler refuses a record that two shards have, and it sees what a shard carries
+    only where the user did not ask for the project itself. So extras are to be listed once they are known.
     """
     known = _hash(generation, _GENERATION) if generation else bytes(_GENERATION)
-    return salt + known + serial.to_bytes(_SERIAL, "big") + fingerprint(name)
+    numbers = listed.to_bytes(_LISTED, "big") + known + serial.to_bytes(_SERIAL, "big")
+    return salt + numbers + fingerprint(name)
+
+
+def listed_in(digest: bytes) -> int:
+    """How many extras were `listed` in the index from which a client has this placeholder."""
+    return int.from_bytes(digest[_SALT : _SALT + _LISTED], "big")
 
 
 def fingerprint(name: str) -> bytes:
