@@ -81,7 +81,11 @@ class Edge:
 
 @dataclass
 class Closure:
-    """The growing overlay. `installed` maps conda names to the versions in the prefix."""
+    """The growing overlay. `installed` maps conda names to the versions in the prefix.
+
+    With `natives_given` what never comes from the index (native libraries) is taken to be there, in whatever
+    version: nobody knows the channels that it will come from.
+    """
 
     target: Target
     names: Names
@@ -90,6 +94,7 @@ class Closure:
     pre: bool = False
     follow: bool = True
     depth: int | None = 1
+    natives_given: bool = False
 
     #: Sentences on single versions, to be told of those that are chosen.
     notes: dict[tuple[ProjectName, Version], dict[str, None]] = field(default_factory=dict)
@@ -173,6 +178,8 @@ class Closure:
     def versions(self, need: Need) -> Sequence[Version] | None:
         """The versions of the index that meet a need; None where the prefix or channels have one."""
         name = self.names.conda_name(need.project)
+        if self._given(name):
+            return None
         elsewhere = _versions(self._answers.get(ChannelWant(name), ()))
         if self._has(need, name) or any(self._specifier(need).filter(elsewhere, prereleases=True)):
             return None
@@ -235,7 +242,7 @@ class Closure:
     def _meet(self, edge: Edge) -> _Step:
         """Leave an edge to the prefix or to channels where they satisfy it, else overlay it."""
         name = self.names.conda_name(edge.project)
-        if self.depth == 1 and not edge.extras and self._has(edge, name):
+        if self._given(name) or (self.depth == 1 and not edge.extras and self._has(edge, name)):
             return
         if edge.project not in self.overlaid and edge.project not in self.limits.hashes:
             versions = yield ChannelWant(name)
@@ -368,6 +375,9 @@ class Closure:
         """Whether the prefix has what satisfies the edge."""
         version = _version(self.installed.get(name, ""))
         return version is not None and self._specifier(edge).contains(version, prereleases=True)
+
+    def _given(self, name: CondaName) -> bool:
+        return self.natives_given and never_from_pypi(name)
 
     def _misfit(self, edge: Edge, page: ProjectPage) -> NoFittingWheel:
         return self._shelf(page).misfit(self._specifier(edge), edge.required_by)

@@ -172,7 +172,7 @@ def offer(
     found: dict[PackageRecord, set[str]] = {}
     refused: dict[str, BridgeError] = {}
     for target in scope.targets("noarch") if targets is None else targets:
-        for python in _pythons(candidate, target):
+        for python in pythons(candidate, target):
             for made in _records(candidate, python, conda_name, refused):
                 found.setdefault(made, set()).add(target.subdir)
     pure = _is_pure(candidate.wheel)
@@ -188,7 +188,7 @@ def offer(
     return Offer(records=tuple(listed), refused=tuple(refused.values()))
 
 
-def _pythons(candidate: Candidate, target: Target) -> Iterator[Target]:
+def pythons(candidate: Candidate, target: Target) -> Iterator[Target]:
     """The target, and its like with other micro versions, where the metadata tells these apart."""
     metadata = candidate.metadata
     markers = (str(requirement.marker or "") for requirement in metadata.requires_dist)

@@ -41,7 +41,7 @@ class Overlay:
         return sorted(name for subdir, name in self._by_name if subdir == str(platform))
 
 
-class _Loop:
+class Loop:
     """One event loop, in a thread of its own, for a library that is asynchronous throughout."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class Channels:
         access = Access()
         self._channels = [_channel(name, config, access) for name in names]
         self._subdirs = [Subdir(subdir), Subdir("noarch")]
-        self._loop = _Loop()
+        self._loop = Loop()
         self.subdir = subdir
         self.offline = offline
         self.priorities = _priorities(config.channel_priority)
