@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..build import pack, unpack, unpack_meta
@@ -12,7 +12,7 @@ from ..index import Index
 from ..locks import entry, scratch
 from ..model import PackageRecord
 from .flights import Flights
-from .model import Published
+from .model import Artefact, Published
 from .store import ChannelStore
 
 #: The compression level of packages: they are built while somebody waits.
@@ -71,37 +71,62 @@ class Packages:
 
     def _build(self, record: PackageRecord, python: str) -> Published:
         with scratch(self._index.folder) as folder:
-            place = folder / "package"
-            if record.wheel is None:
-                unpack_meta(record, place)
-            else:
-                wheel = self._download(record, folder)
-                unpack(wheel, record, place, python=python, allow_hooks=self._allow_hooks)
-                wheel.unlink()
-            package = pack(place, folder, level=self._level)
-            artefact = self._store.put_artefact(package)
-        sizes = {"size": artefact.size, "sha256": artefact.sha256, "md5": artefact.md5}
-        return self._store.publish(
-            Published(
-                fn=record.fn,
-                subdir=record.subdir,
-                project=record.project,
-                entry=record.index_json() | sizes,
+            package = build_package(
+                record,
+                python,
+                self._index,
+                folder,
+                level=self._level,
+                allow_hooks=self._allow_hooks,
+                progress=self._limited(record),
             )
-        )
+            artefact = self._store.put_artefact(package)
+        return self._store.publish(published(record, artefact))
 
-    def _download(self, record: PackageRecord, folder: Path) -> Path:
-        wheel = record.wheel
-        assert wheel is not None
+    def _limited(self, record: PackageRecord) -> Callable[[int], None]:
+        """Takes the bytes of a download as they come, and ends it where they are too many."""
         received = 0
 
         def check(size: int) -> None:
             nonlocal received
             received += size
             if self._size_limit is not None and received > self._size_limit:
+                assert record.wheel is not None
                 limit = f"it is larger than the {self._size_limit} bytes that this channel takes"
-                raise WheelRefused(wheel.filename, "size-limit", limit)
+                raise WheelRefused(record.wheel.filename, "size-limit", limit)
 
-        check(wheel.size or 0)
-        received = 0
-        return self._index.download(wheel, folder / wheel.filename, check)
+        if record.wheel is not None:
+            check(record.wheel.size or 0)
+            received = 0
+        return check
+
+
+def build_package(
+    record: PackageRecord,
+    python: str,
+    index: Index,
+    folder: Path,
+    *,
+    level: int,
+    allow_hooks: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Write the ``.conda`` file of `record` into a folder of its own, and return its path.
+
+    `python` and the errors are as for `Packages.publish`; `progress` takes the bytes of the download.
+    """
+    place = folder / "package"
+    if record.wheel is None:
+        unpack_meta(record, place)
+    else:
+        wheel = index.download(record.wheel, folder / record.wheel.filename, progress)
+        unpack(wheel, record, place, python=python, allow_hooks=allow_hooks)
+        wheel.unlink()
+    return pack(place, folder, level=level)
+
+
+def published(record: PackageRecord, artefact: Artefact) -> Published:
+    """The package of `record` as a channel lists it."""
+    sizes = {"size": artefact.size, "sha256": artefact.sha256, "md5": artefact.md5}
+    entry = record.index_json() | sizes
+    return Published(fn=record.fn, subdir=record.subdir, project=record.project, entry=entry)
