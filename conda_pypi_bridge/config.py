@@ -49,7 +49,8 @@ class IndexConfig:
     `client_cert` a PEM file. `timeout` is in seconds of silence; `retries` counts tries after the first.
     `trusted_hosts` (``host`` or ``host:port``) have their certificates unchecked. `private` maps patterns
     (fnmatch) of normalised names to the only index that may be asked for them; "" stands for all but
-    `public_index`.
+    `public_index`. `allowed_hosts`, where it is not None, are the only hosts that are asked beside those of
+    the indexes (patterns; empty: all that have public addresses).
     """
 
     indexes: tuple[str, ...] = field(default=(), repr=False)
@@ -63,6 +64,7 @@ class IndexConfig:
     trusted_hosts: frozenset[str] = frozenset()
     private: Mapping[str, str] = field(default_factory=dict, repr=False)
     keyring: bool = True
+    allowed_hosts: frozenset[str] | None = None
 
 
 def load(

@@ -17,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 from requests.auth import HTTPBasicAuth
+from requests.utils import select_proxy
 
 from . import __version__
 from .answers import CHUNK, Answer, Limits, TryAgain
@@ -25,6 +26,7 @@ from .connections import Adapter, TLSAdapter
 from .credentials import Credentials, Redactor, origin, public_url, split_credentials
 from .deadline import read_before
 from .errors import IndexFailure
+from .upstream import Upstreams
 
 _DRAIN_SECONDS = 0.5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -69,6 +71,10 @@ class Sender:
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"conda-pypi-bridge/{__version__}"
         self._session.proxies.update(config.proxies)
+        self._upstreams: Upstreams | None = None
+        if config.allowed_hosts is not None:
+            ours = (*config.indexes, *config.find_links, *config.private.values())
+            self._upstreams = Upstreams(ours, config.allowed_hosts)
 
     def close(self) -> None:
         """Close the connections."""
@@ -125,6 +131,11 @@ class Sender:
 
         It has `left` seconds to be answered.
         """
+        proxies = self._proxies_of(url)
+        if self._upstreams is not None:
+            proxied = select_proxy(url, dict(proxies)) is not None
+            if refusal := self._upstreams.refusal(url, proxied=proxied):
+                raise self._failure(url, refusal)
         found = self._credentials.find(url)
         # In UTF-8, which RFC 7617 recommends; requests would take Latin-1. Without credentials of ours it
         # looks into netrc.
@@ -133,7 +144,6 @@ class Sender:
             requests.Request("GET", url, headers=dict(headers), auth=auth)
         )
         self._redact.learn_header(request.headers.get("Authorization"))
-        proxies = self._proxies_of(url)
         adapter, verify = self._adapter(url)
         with self._lock:
             self._sent[kind] += 1

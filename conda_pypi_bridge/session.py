@@ -39,25 +39,7 @@ class Session:
 
     def index(self, args: argparse.Namespace, files: RequirementFile, limits: Limits | None = None) -> Index:
         """The indexes of the command line, else of requirement files, condarc, pip's configuration."""
-        given = (
-            *getattr(args, "extra_index_url", ()),
-            *files.extra_index_urls,
-            *self.settings.extra_index_urls,
-        )
-        found = config.load(
-            index_url=getattr(args, "index_url", None) or files.index_url or self.settings.index_url,
-            extra_index_urls=given,
-            prefix=self.prefix.path,
-            private=self.settings.private,
-        )
-        found = replace(
-            found,
-            indexes=() if files.no_index else found.indexes,
-            find_links=(*found.find_links, *files.find_links),
-            trusted_hosts=found.trusted_hosts | set(files.trusted_hosts),
-            cert=found.cert or self._certificates(),
-            proxies=found.proxies or self.conda.proxy_servers,
-        )
+        found = index_config(args, files, self.prefix.path, self.conda, self.settings)
         return Index(
             found,
             index_cache(),
@@ -72,10 +54,39 @@ class Session:
 
         return self.index(argparse.Namespace(offline=is_offline()), files, limits)
 
-    def _certificates(self) -> str | None:
-        """The CA bundle that conda was told of; its other values of ``ssl_verify`` are no files."""
-        bundle = self.conda.ssl_verify
-        return bundle if isinstance(bundle, str) and Path(bundle).exists() else None
+
+def index_config(
+    args: argparse.Namespace,
+    files: RequirementFile,
+    prefix: Path,
+    conda: condarc.CondaConfig,
+    ours: settings.Settings,
+) -> config.IndexConfig:
+    """How to reach the indexes of the command line, else of files, condarc, pip's configuration."""
+    found = config.load(
+        index_url=getattr(args, "index_url", None) or files.index_url or ours.index_url,
+        extra_index_urls=(
+            *getattr(args, "extra_index_url", ()),
+            *files.extra_index_urls,
+            *ours.extra_index_urls,
+        ),
+        prefix=prefix,
+        private=ours.private,
+    )
+    return replace(
+        found,
+        indexes=() if files.no_index else found.indexes,
+        find_links=(*found.find_links, *files.find_links),
+        trusted_hosts=found.trusted_hosts | set(files.trusted_hosts),
+        cert=found.cert or _certificates(conda),
+        proxies=found.proxies or conda.proxy_servers,
+    )
+
+
+def _certificates(conda: condarc.CondaConfig) -> str | None:
+    """The CA bundle that conda was told of; its other values of ``ssl_verify`` are no files."""
+    bundle = conda.ssl_verify
+    return bundle if isinstance(bundle, str) and Path(bundle).exists() else None
 
 
 def without_conda(args: argparse.Namespace) -> Session:

@@ -84,6 +84,7 @@ RANKS = {
     "requirementfiles": 20,
     "settings": 20,
     "strictzip": 20,
+    "upstream": 20,
     "deadline": 19,
     "locks": 19,
     # core
