@@ -24,6 +24,7 @@ from conda_pypi_bridge.versions import (
     between,
     conda_spec,
     conda_version,
+    read_spec,
     version_set,
 )
 
@@ -264,6 +265,21 @@ def test_sets_obey_their_algebra(one: VersionSet, other: VersionSet, texts: list
     assert ~~one == one
     assert one & ~one == NOTHING
     assert one | ~one == EVERYTHING
+
+
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(sets, sets, st.lists(versions, min_size=5, max_size=10))
+def test_what_was_written_is_read_back(one: VersionSet, other: VersionSet, texts: list[str]) -> None:
+    for written in (one, one | other, one & other, ~one):
+        found = read_spec(str(written))
+        assert str(found) == str(written)
+        assert [Version(v) in found for v in texts] == [Version(v) in written for v in texts]
+
+
+@pytest.mark.parametrize("spec", ["1.0", "1.0.*", "~=1.0", ">=1,", "=1.0", "*"])
+def test_no_other_form_is_read(spec: str) -> None:
+    with pytest.raises(ValueError):
+        read_spec(spec)
 
 
 def test_around_is_the_stretch_that_holds_a_version_over_single_holes() -> None:

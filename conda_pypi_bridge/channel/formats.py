@@ -39,9 +39,10 @@ _LEVEL = 9
 def shard(published: Iterable[Published], *, wheels: Mapping[str, Mapping[str, Any]] | None = None) -> bytes:
     """One name's records in one subdir: ``<hash>.msgpack.zst`` (CEP 16), the same bytes for the same records.
 
-    A project's shard also carries its extras' records that no index lists (see `placeholder`). `wheels` are the entries of the
-    ``v3`` section's ``whl`` group by file name without extension (CEP 48). Hashes are bytes: "The sha256 and
-    md5 from the original repodata fields are converted from their hex representation to bytes."
+    A project's shard also carries the records of extras that no index lists (see `placeholder`). `wheels`
+    are the entries of the ``v3`` section's ``whl`` group by file name without extension (CEP 48). Hashes are
+    bytes: "The sha256 and md5 from the original repodata fields are converted from their hex representation
+    to bytes."
     """
     packages = {item.fn: _with_bytes(item.entry) for item in sorted(published, key=_fn)}
     document: dict[str, Any] = {"packages": {}, "packages.conda": packages, "removed": []}
@@ -167,7 +168,7 @@ def current(published: Iterable[Published]) -> list[Published]:
 
 
 def _newest(versions: Iterable[Version], constraint: str) -> Version | None:
-    admitted = read_spec(constraint.partition(" ")[0])
+    admitted = read_spec(constraint.partition(" ")[0].removeprefix("*"))
     return max((version for version in versions if version in admitted), default=None)
 
 
