@@ -80,6 +80,11 @@ class Index:
         self._offers_metadata: _Once[tuple[str, str, int | None], bool] = _Once()
 
     @property
+    def config(self) -> IndexConfig:
+        """How the indexes are reached; it may hold credentials."""
+        return self._config
+
+    @property
     def requests(self) -> Counter[str]:
         """How many HTTP requests were sent, by kind: page, metadata, wheel."""
         return self._fetcher.requests

@@ -32,6 +32,9 @@ _ARCHITECTURES = {
 #: PEP 513, 571, 599: the C library behind the names that PEP 600 replaced.
 _LEGACY_MANYLINUX = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
 
+#: conda's platforms that have wheels.
+SUBDIRS = tuple(f"{system}-{name}" for system, names in _ARCHITECTURES.items() for name in names)
+
 #: Architectures for which manylinux wheels are defined, and the oldest glibc that each may name.
 _OLDEST_GLIBC = {
     **dict.fromkeys(("x86_64", "i686"), 5),
