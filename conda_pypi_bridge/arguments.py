@@ -52,6 +52,13 @@ examples:
   {prog} clean flask              delete the packages and wheels of that name
 """
 
+_MIRROR_EXAMPLES = """\
+examples:
+  {prog} --to ./channel flask "pandas>=2"                  for this machine's platform
+  {prog} --to s3://bucket/channel -r list.txt --subdir linux-64 --subdir win-64 --python 3.12
+  {prog} --to ./channel --verify                           whether all that it lists is there
+"""
+
 _CACHE_ACTIONS = {
     "show": "show what lies in the caches, and where",
     "verify": "compare what lies in the caches with its checksums",
@@ -92,6 +99,7 @@ def configure_verbs(made: argparse.ArgumentParser) -> None:
     configure_build(verbs.add_parser("build", help="write .conda files of wheels"))
     configure_doctor(verbs.add_parser("doctor", help="tell what is wrong with an environment, and fix it"))
     configure_cache(verbs.add_parser("cache", help="show, verify and clean the caches"))
+    configure_mirror(verbs.add_parser("mirror", help="write a static channel of what SPECs need"))
     for verb, help_text in _SWITCHES.items():
         configure_switch(verbs.add_parser(verb, help=help_text), verb)
     from .notebook import verbs as notebook
@@ -177,6 +185,43 @@ def configure_cache(made: argparse.ArgumentParser) -> None:
             _add_output(parser)
 
 
+def configure_mirror(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of mirror."""
+    made.set_defaults(verb="mirror")
+    made.description = (
+        "Write a channel that holds what SPECs and all they require need from the package index, for every "
+        "Python and platform named: into a folder or at a URL, for any web server or none. What is there "
+        "stays and is not built again."
+    )
+    _teach(made, _MIRROR_EXAMPLES)
+    made.add_argument("packages", metavar="SPEC", nargs="*", help='flask, "flask>=3", "flask[async]"')
+    made.add_argument("--to", metavar="PLACE", required=True, help="a folder, or a URL that fsspec writes to")
+    scope = made.add_argument_group("environments")
+    # conda's context has a ``subdir`` of its own.
+    _option(
+        scope, "--python", action="append", dest="pythons", metavar="X.Y",
+        help="a minor version of Python; may be repeated (default: 3.10 to 3.13)",
+    )  # fmt: skip
+    _option(
+        scope, "--subdir", action="append", dest="platforms", metavar="SUBDIR",
+        help="a platform, such as linux-64; may be repeated (default: this machine's)",
+    )  # fmt: skip
+    held = made.add_argument_group("what the channel holds")
+    _option(held, "--versions", type=_number, metavar="N", help="the newest N of each SPEC (default: 1)")
+    _option(held, "--together", action="store_true", help="all SPECs must go into one environment")
+    _option(held, "--keep-going", action="store_true", help="leave out what cannot be had, and say so")
+    _option(held, "--prune", action="store_true", help="delete packages that are not needed for this")
+    _option(held, "--compression-level", type=_level, metavar="N", help="zstd, 1 to 22 (default: 9)")
+    _option(held, "--allow-hooks", action="store_true", help=_HOOKS)
+    _add_index(made)
+    _option(made, "--no-deps", action="store_true", help="the named packages alone")
+    _option(made, "--offline", action="store_true", help="use nothing but caches")
+    _option(made, "--verify", action="store_true", dest="verify_only", help="read and judge what is there")
+    _option(made, "--scheduler", metavar="ADDRESS", help="build on the workers of this Dask scheduler")
+    _option(made, "-d", "--dry-run", action="store_true", help="only show what would be built")
+    _add_said(made)
+
+
 def configure_switch(made: argparse.ArgumentParser, verb: str) -> None:
     """Add the arguments of enable, disable and status."""
     made.set_defaults(verb=verb)
@@ -212,6 +257,13 @@ def _days(text: str) -> float:
     return days
 
 
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("a number from 1 on")
+    return number
+
+
 def _level(text: str) -> int:
     level = int(text)
     if not 1 <= level <= 22:
@@ -224,6 +276,14 @@ def _add_sources(made: argparse.ArgumentParser) -> None:
     channels = made.add_argument_group("channels")
     _option(channels, "-c", "--channel", action="append", metavar="CHANNEL", help="a channel to search first")
     _option(channels, "--override-channels", action="store_true", help="search no channel but those of -c")
+    _add_index(made)
+    solving = made.add_argument_group("solving")
+    _option(solving, "--no-deps", action="store_true", help="install the named packages alone")
+    _option(solving, "--offline", action="store_true", help="use nothing but caches")
+
+
+def _add_index(made: argparse.ArgumentParser) -> None:
+    """Options on package indexes, and files that tell what is wanted of them."""
     index = made.add_argument_group("package index")
     _option(index, "-r", "--requirement", action="append", metavar="FILE", help="what a file lists, too")
     _option(index, "-i", "--index-url", metavar="URL", help="the package index (PEP 503 or 691)")
@@ -232,9 +292,6 @@ def _add_sources(made: argparse.ArgumentParser) -> None:
         help="a further index; the first that has a project serves it",
     )  # fmt: skip
     _option(index, "--pre", action="store_true", help="allow pre-releases")
-    solving = made.add_argument_group("solving")
-    _option(solving, "--no-deps", action="store_true", help="install the named packages alone")
-    _option(solving, "--offline", action="store_true", help="use nothing but caches")
 
 
 def configure_remove(made: argparse.ArgumentParser) -> None:

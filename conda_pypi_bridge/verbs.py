@@ -142,12 +142,23 @@ def _cache(args: argparse.Namespace, opened: Open) -> Told:
     )
 
 
+def _mirror(args: argparse.Namespace, opened: Open) -> Told:
+    try:
+        from .mirror.running import carry_out
+    except ModuleNotFoundError as error:
+        hint = "Install the extra 'server': python -m pip install 'conda-pypi-bridge[server]'"
+        raise ConfigError(f"mirror needs the package {error.name}", hint=hint) from None
+    done = carry_out(args, _reporter(args))
+    return Told(document=done.document, text=done.text, status=done.status, needed=done.status != 0)
+
+
 VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
     "install": _install,
     "remove": _remove,
     "build": _build,
     "doctor": _doctor,
     "cache": _cache,
+    "mirror": _mirror,
     "enable": _switch,
     "disable": _switch,
     "status": _status,

@@ -86,14 +86,11 @@ def select(
     options, reporter = options or Options(), reporter or Silent()
     for text in texts:
         _refuse_what_is_not_ours(text, names)
-    targets = scope.targets("noarch")
-    reporter.phase("Reading the package index")
-    reporter.expect(len(targets), 0)
+    chooser = _Chooser(index, names, options, versions, together)
     selected = _Selected(scope, index, names)
-    for target in targets:
-        chooser = _Chooser(index, names, options, versions, together)
+    for target in scope.targets("noarch"):
+        reporter.phase(f"Reading the package index for {target.subdir}")
         selected.take(target, _all_micros(chooser, texts, target, index))
-        reporter.advance(files=1)
     return selected.selection()
 
 

@@ -137,7 +137,7 @@ class StaticChannel:
 
     def settle(self) -> None:
         """No entry waits any more: all are listed."""
-        self._delete_all(self.place.below(_WAITING))
+        self.place.delete_folder(_WAITING)
 
     def prune(self, items: Mapping[Key, Published], subdirs: Iterable[str]) -> list[str]:
         """Delete packages and shards that are not of `items`, which are listed; returns their paths."""
@@ -148,12 +148,9 @@ class StaticChannel:
             packages = [fn for fn in self.place.sizes(subdir) if fn.endswith(".conda")]
             others = [f"{_SHARDS}/{name}" for name in self.place.sizes(f"{subdir}/{_SHARDS}")]
             gone += [f"{subdir}/{path}" for path in (*packages, *others) if path not in kept]
-        self._delete_all(gone)
-        return sorted(gone)
-
-    def _delete_all(self, paths: Sequence[str]) -> None:
         with ThreadPoolExecutor(FETCHERS) as pool:
-            list(pool.map(self.place.delete, paths))
+            list(pool.map(self.place.delete, gone))
+        return sorted(gone)
 
 
 def documents(subdir: str, items: Sequence[Published]) -> Iterator[tuple[str, bytes]]:

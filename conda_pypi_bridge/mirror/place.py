@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from fsspec.core import url_to_fs
 from ..credentials import public_url
 from ..errors import BridgeError, ConfigError
 from ..locks import own_folder
-from ..store import staged
+from ..lookup import FETCHERS
+
+_BLOCK = 1 << 20
 
 
 class PlaceFailure(BridgeError):
@@ -84,10 +88,7 @@ class Place:
             if self.folder is None:
                 self._fs.pipe_file(self._key(path), content)
                 return
-            with staged(self.folder / path, own_folder(self.folder)) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            self._place(path, [content])
 
     def put(self, source: Path, path: str) -> None:
         """Have a file hold what the file `source` of this machine holds."""
@@ -95,10 +96,8 @@ class Place:
             if self.folder is None:
                 self._fs.put_file(str(source), self._key(path))
                 return
-            with staged(self.folder / path, own_folder(self.folder)) as file, source.open("rb") as original:
-                shutil.copyfileobj(original, file, 1 << 20)
-                file.flush()
-                os.fsync(file.fileno())
+            with source.open("rb") as file:
+                self._place(path, iter(lambda: file.read(_BLOCK), b""))
 
     def sizes(self, folder: str) -> dict[str, int]:
         """The files right in a folder, with their sizes in bytes."""
@@ -124,6 +123,27 @@ class Place:
         """Delete a file, if it is there."""
         with self._told(), contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._key(path))
+
+    def delete_folder(self, path: str) -> None:
+        """Delete the files in a folder, and those within; where folders exist by themselves, them too."""
+        with ThreadPoolExecutor(FETCHERS) as pool:
+            list(pool.map(self.delete, self.below(path)))
+        if self.folder is not None:
+            shutil.rmtree(self.folder / path, ignore_errors=True)
+
+    def _place(self, path: str, blocks: Iterable[bytes]) -> None:
+        """Write a file of the folder: its mode is what the umask leaves, for a web server to read it."""
+        assert self.folder is not None
+        stage = own_folder(self.folder) / uuid.uuid4().hex
+        try:
+            with stage.open("xb") as file:
+                file.writelines(blocks)
+                file.flush()
+                os.fsync(file.fileno())
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            stage.replace(self.folder / path)
+        finally:
+            stage.unlink(missing_ok=True)
 
     def _key(self, path: str) -> str:
         return f"{self._root}/{path}"
