@@ -88,7 +88,8 @@ RANKS = {
     "deadline": 19,
     "locks": 19,
     # core
-    "channel.formats": 17,
+    "channel.formats": 18,
+    "channel.direct": 17,
     "channel.offers": 16,
     "channel.model": 15,
     "channel": 15,

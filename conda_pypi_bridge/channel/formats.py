@@ -20,6 +20,7 @@ import msgpack
 from packaging.version import Version
 
 from ..versions import read_spec
+from .direct import key_of
 from .model import Published
 
 try:
@@ -36,18 +37,18 @@ _LEVEL = 9
 # -- shards --------------------------------------------------------------------------------------------
 
 
-def shard(published: Iterable[Published], *, wheels: Mapping[str, Mapping[str, Any]] | None = None) -> bytes:
+def shard(published: Iterable[Published], *, wheels: Iterable[Mapping[str, Any]] = ()) -> bytes:
     """One name's records in one subdir: ``<hash>.msgpack.zst`` (CEP 16), the same bytes for the same records.
 
     A project's shard also carries the records of extras that no index lists (see `placeholder`). `wheels`
-    are the entries of the ``v3`` section's ``whl`` group by file name without extension (CEP 48). Hashes are
-    bytes: "The sha256 and md5 from the original repodata fields are converted from their hex representation
-    to bytes."
+    are entries of `direct.entries`, for the ``v3`` section (CEP 48). Hashes are bytes: "The sha256 and md5
+    from the original repodata fields are converted from their hex representation to bytes"; those of the
+    ``v3`` section are not, as the older clients that read it expect.
     """
     packages = {item.fn: _with_bytes(item.entry) for item in sorted(published, key=_fn)}
     document: dict[str, Any] = {"packages": {}, "packages.conda": packages, "removed": []}
-    if wheels:
-        document["v3"] = {"whl": {key: _with_bytes(wheels[key]) for key in sorted(wheels)}}
+    if keyed := {key_of(entry): dict(entry) for entry in wheels}:
+        document["v3"] = {"whl": dict(sorted(keyed.items()))}
     return _compressed(msgpack.packb(document))
 
 

@@ -56,7 +56,7 @@ def wheels(
     for target in scope.targets(subdir):
         best = _Best(by_version, target)
         for wheel in (wheel for order in orders for wheel in order.fill(best)):
-            if subdir != "noarch" or _is_pure(wheel):
+            if subdir != "noarch" or is_pure(wheel):
                 found[wheel.filename] = wheel
     return sorted(sorted(found.values(), key=_filename), key=_version, reverse=True)
 
@@ -135,7 +135,8 @@ def _micros(text: str, minor: str) -> list[Version]:
     return [first, *(Version(f"{minor}.{m}") for m in sorted({*micros, *(m + 1 for m in micros)} - {0}))]
 
 
-def _is_pure(wheel: Wheel) -> bool:
+def is_pure(wheel: Wheel) -> bool:
+    """Whether a wheel has no native code: its tags decide, not what WHEEL says."""
     return all(tag.abi == "none" and tag.platform == "any" for tag in wheel.tags)
 
 
@@ -175,7 +176,7 @@ def offer(
         for python in pythons(candidate, target):
             for made in _records(candidate, python, conda_name, refused):
                 found.setdefault(made, set()).add(target.subdir)
-    pure = _is_pure(candidate.wheel)
+    pure = is_pure(candidate.wheel)
     everywhere = set(scope.subdirs)
     listed = [
         replace(made, subdir=subdir)
