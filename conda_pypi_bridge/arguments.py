@@ -7,9 +7,12 @@ arguments.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 from . import __version__
+from .deferred import when_used
 from .redaction import redact
 
 PROG = "python -m conda_pypi_bridge"
@@ -94,17 +97,32 @@ def parser() -> argparse.ArgumentParser:
 def configure_verbs(made: argparse.ArgumentParser) -> None:
     """Add the verbs that follow ``conda pypi-bridge`` and ``python -m conda_pypi_bridge``."""
     verbs = made.add_subparsers(dest="verb", metavar="VERB", required=True)
-    configure_install(verbs.add_parser("install", help="install packages into an environment"))
-    configure_remove(verbs.add_parser("remove", help="remove packages from an environment"))
-    configure_build(verbs.add_parser("build", help="write .conda files of wheels"))
-    configure_doctor(verbs.add_parser("doctor", help="tell what is wrong with an environment, and fix it"))
-    configure_cache(verbs.add_parser("cache", help="show, verify and clean the caches"))
-    configure_mirror(verbs.add_parser("mirror", help="write a static channel of what SPECs need"))
-    for verb, help_text in _SWITCHES.items():
-        configure_switch(verbs.add_parser(verb, help=help_text), verb)
-    from .notebook import verbs as notebook
 
-    notebook.configure(verbs, _add_common)
+    def add(verb: str, help_text: str, configure: Callable[[argparse.ArgumentParser], None]) -> None:
+        when_used(verbs.add_parser(verb, help=help_text), configure)
+
+    add("install", "install packages into an environment", configure_install)
+    add("remove", "remove packages from an environment", configure_remove)
+    add("build", "write .conda files of wheels", configure_build)
+    add("doctor", "tell what is wrong with an environment, and fix it", configure_doctor)
+    add("cache", "show, verify and clean the caches", configure_cache)
+    add("mirror", "write a static channel of what SPECs need", configure_mirror)
+    for verb, help_text in _SWITCHES.items():
+        add(verb, help_text, partial(configure_switch, verb=verb))
+    add("notebook", "make notebooks use the environment of their kernel", _configure_notebook)
+    add("where", "show which Python, pip, conda and kernelspecs are in use", _configure_where)
+
+
+def _configure_notebook(made: argparse.ArgumentParser) -> None:
+    from .notebook.verbs import configure
+
+    configure(made, _add_common)
+
+
+def _configure_where(made: argparse.ArgumentParser) -> None:
+    from .notebook.verbs import configure_where
+
+    configure_where(made, _add_common)
 
 
 def configure_install(made: argparse.ArgumentParser) -> None:

@@ -2,32 +2,34 @@
 
 SPECs -> requests -> closure -> overlay records -> one solve -> chosen records -> built packages ->
 linked. Both engines walk through it alike; doors call it and show what it returns.
+
+Often there is nothing to do: what resolves, asks the index and builds is imported when that is known not to
+be so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from . import specs, translate
-from .build import pack
-from .closure import Closure
+from . import specs
 from .engines import Engine
 from .errors import Cancelled, SpecError
-from .index import Index
 from .locks import scratch
-from .make import local_record, make
-from .model import CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Request, Row, Target
+from .model import CondaName, PackageRecord, Plan, ProjectName, Request, Row, Target
 from .names import Names
+from .options import Options
 from .prefix.startable import refuse_unstartable
-from .rebuild import restored
 from .report import Reporter
-from .resolve import ENVIRONMENT, Options, Resolver
+
+if TYPE_CHECKING:
+    from .index import Index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +55,16 @@ ALREADY = "All requested packages are already installed."
 
 
 def install(
-    texts: Sequence[str], engine: Engine, index: Index, options: Options, reporter: Reporter
+    texts: Sequence[str],
+    engine: Engine,
+    opened: Callable[[], Index],
+    options: Options,
+    reporter: Reporter,
 ) -> Outcome:
-    """Install SPECs into the engine's prefix. Raises `BridgeError`; then nothing was changed."""
+    """Install SPECs into the engine's prefix. Raises `BridgeError`; then nothing was changed.
+
+    `opened` opens the index, where it is needed.
+    """
     with engine.locked(reporter):
         refuse_unstartable(engine.path)
         reporter.phase("Reading the environment")
@@ -69,33 +78,48 @@ def install(
             options = replace(options, upgrade=asked)
         elif _satisfied(requests, engine):
             return Outcome(prefix=engine.path, dry_run=options.dry_run, message=ALREADY)
-        target = target or engine.target(pythons)
-        resolver = Resolver(target=target, engine=engine, index=index, options=options, reporter=reporter)
-        closure, plan = resolver.resolve(requests)
-        plan = restored(reasoned(closure, plan), target, engine, index)
-        for sentence in [*_notes(closure, plan), *map(replacement, engine.replaced(plan))]:
-            reporter.warn(sentence)
-        if plan.empty:
-            return Outcome(prefix=engine.path, dry_run=options.dry_run, message=ALREADY)
-        outcome = Outcome(
-            prefix=engine.path,
-            plan=plan,
-            dry_run=options.dry_run,
-            fetched=[row for row in plan.link if row.package is not None and not engine.has(row.dist)],
-        )
-        return _carry_out(outcome, target, engine, index, options, reporter)
+        return _brought(requests, target or engine.target(pythons), engine, opened(), options, reporter)
 
 
-def remove(names: Sequence[str], engine: Engine, options: Options, reporter: Reporter) -> Outcome:
+def _brought(
+    requests: Sequence[Request],
+    target: Target,
+    engine: Engine,
+    index: Index,
+    options: Options,
+    reporter: Reporter,
+) -> Outcome:
+    """What it takes to meet the requests, and its doing."""
+    from .reasons import notes, reasoned, replacement
+    from .rebuild import restored
+    from .resolve import Resolver
+
+    resolver = Resolver(target=target, engine=engine, index=index, options=options, reporter=reporter)
+    closure, plan = resolver.resolve(requests)
+    plan = restored(reasoned(closure, plan), target, engine, index)
+    for sentence in [*notes(closure, plan), *map(replacement, engine.replaced(plan))]:
+        reporter.warn(sentence)
+    if plan.empty:
+        return Outcome(prefix=engine.path, dry_run=options.dry_run, message=ALREADY)
+    outcome = Outcome(
+        prefix=engine.path,
+        plan=plan,
+        dry_run=options.dry_run,
+        fetched=[row for row in plan.link if row.package is not None and not engine.has(row.dist)],
+    )
+    return _carry_out(outcome, target, engine, index, options, reporter)
+
+
+def remove(names: Sequence[str], engine: Engine, reporter: Reporter, *, dry_run: bool) -> Outcome:
     """Remove packages, given by their conda or project names. Raises `BridgeError`."""
     with engine.locked(reporter):
         reporter.phase("Reading the environment")
         found = [_installed_name(name, engine) for name in names]
         plan = engine.solve_removal(found)
-        outcome = Outcome(prefix=engine.path, plan=plan, dry_run=options.dry_run)
+        outcome = Outcome(prefix=engine.path, plan=plan, dry_run=dry_run)
         if not engine.confirm(plan, reporter):
             raise Cancelled
-        if not options.dry_run:
+        if not dry_run:
             reporter.phase("Removing")
             engine.link(plan)
         return outcome
@@ -115,6 +139,10 @@ def build(
     The packages are for the Python and platform of the engine's prefix, whatever is installed there;
     what channels have is left to them. `level` is zstd's, 1 to 22. Raises `BridgeError`.
     """
+    from .build import pack
+    from .make import local_record, make
+    from .resolve import Resolver
+
     reporter.phase("Reading the environment")
     target = engine.target([])
     files = [Path(text) for text in texts if text.endswith(".whl")]
@@ -147,6 +175,8 @@ def _carry_out(
         return outcome
     if not engine.confirm(outcome.plan, reporter):
         raise Cancelled
+    from .make import make
+
     missing = [row.package for row in outcome.fetched if row.package is not None]
     make(missing, target, engine.stage, index, options, reporter)
     reporter.phase("Linking")
@@ -182,7 +212,10 @@ def _met(request: Request, engine: Engine) -> bool:
     if requirement is None:
         return False
     names = [engine.names.conda_name(request.project)]
-    names += [translate.extra_name(request.project, canonicalize_name(e)) for e in requirement.extras]
+    if requirement.extras:
+        from .translate import extra_name
+
+        names += [extra_name(request.project, canonicalize_name(extra)) for extra in requirement.extras]
     if any(name not in engine.installed for name in names):
         return False
     try:
@@ -198,52 +231,3 @@ def _installed_name(text: str, engine: Engine) -> CondaName:
         if name in engine.installed:
             return name
     raise SpecError(text, "it is not installed here", hint=f"See what is: conda list -p {engine.path}")
-
-
-def reasoned(closure: Closure, plan: Plan) -> Plan:
-    """The plan with why each package comes: it was asked for, or who requires it."""
-    chosen = {row.package.project: row.package.version for row in plan.link if row.package is not None}
-    return replace(plan, link=[replace(row, why=_why(row, closure, chosen)) for row in plan.link])
-
-
-def _why(row: Row, closure: Closure, chosen: Mapping[ProjectName, str]) -> str:
-    project = (
-        row.package.project if row.package is not None else closure.names.project_of(CondaName(row.name))
-    )
-    users = [edge.required_by for edge in closure.edges.get(project, ())] if project else []
-    needed = [user for user in users if not user or _is_chosen(user, chosen)]
-    if "" in needed:
-        return "requested"
-    return f"required by {needed[0]}" if needed else "so that all fit" if ENVIRONMENT in users else ""
-
-
-def _notes(closure: Closure, plan: Plan) -> Iterator[str]:
-    """What there is to say of the requests and of the chosen wheels."""
-    yield from closure.remarks
-    for row in plan.link:
-        if row.package is not None and row.package.wheel is not None:
-            yield from closure.notes.get((row.package.project, row.package.wheel.version), ())
-
-
-def replacement(dist: InstalledDist) -> str:
-    """The sentence on what pip placed and a package takes the place of."""
-    return f"{dist.project} {dist.version}, which pip placed here, is replaced"
-
-
-def _is_chosen(user: str, chosen: Mapping[ProjectName, str]) -> bool:
-    project, _, version = user.partition(" ")
-    return chosen.get(ProjectName(project)) == version.partition(" ")[0]
-
-
-__all__ = [
-    "ALREADY",
-    "Built",
-    "Options",
-    "Outcome",
-    "build",
-    "install",
-    "reasoned",
-    "remove",
-    "replacement",
-    "requests_of",
-]

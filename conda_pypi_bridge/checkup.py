@@ -22,10 +22,10 @@ from .index import Index
 from .model import ProjectName
 from .namedata import load_table
 from .names import Names
+from .options import Options
 from .prefix import Prefix, dist_mapping
 from .prefix.health import Health, read_health
 from .requirementfiles import RequirementFile
-from .resolve import Options
 from .session import Session, chosen_prefix, rattler_session, solver_session, sweep_condas
 
 #: What a group of findings is headed with.

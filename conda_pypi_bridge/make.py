@@ -19,8 +19,8 @@ from .locks import scratch
 from .lookup import FETCHERS
 from .model import Candidate, PackageRecord, ProjectName, Target, Wheel
 from .names import Names
+from .options import Options
 from .report import Reporter
-from .resolve import Options
 from .wheelfile import open_wheel
 
 #: Takes a record, and what writes its package to a folder that is not there yet.

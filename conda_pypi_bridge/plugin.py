@@ -17,6 +17,7 @@ from conda.plugins.types import CondaHealthCheck, CondaPreCommand, CondaSetting,
 from platformdirs import user_cache_path
 
 from . import ENTRIES, JOURNAL, PROJECT
+from .deferred import when_used
 
 #: Commands that may choose packages, and those that read which channel a package is of.
 _SOLVING = {"install", "create", "update", "upgrade", "env_create", "env_update"}
@@ -30,15 +31,21 @@ _HAS_HINTS = hasattr(types, "CondaErrorHint")
 
 
 def _configure_install(parser: ArgumentParser) -> None:
-    from .arguments import configure_install
+    def configure(parser: ArgumentParser) -> None:
+        from .arguments import configure_install
 
-    configure_install(parser)
+        configure_install(parser)
+
+    when_used(parser, configure)
 
 
 def _configure_verbs(parser: ArgumentParser) -> None:
-    from .arguments import configure_verbs
+    def configure(parser: ArgumentParser) -> None:
+        from .arguments import configure_verbs
 
-    configure_verbs(parser)
+        configure_verbs(parser)
+
+    when_used(parser, configure)
 
 
 def _run(args: Namespace) -> int:

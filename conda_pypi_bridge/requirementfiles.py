@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
-from urllib.request import url2pathname
 
 from .errors import SpecError
 from .redaction import redact
@@ -162,7 +161,7 @@ class _Reader:
             if self._fetch is None:
                 raise SpecError(redact(place), "files of requirements are not read from the network here")
             return self._fetch(place)
-        path = Path(url2pathname(urlsplit(place).path)) if place.startswith("file:") else Path(place)
+        path = _path(place)
         try:
             return path.expanduser().read_bytes()
         except OSError as error:
@@ -378,10 +377,15 @@ def _beside(line: _Line, value: str) -> str:
         return place
     if "://" in value or value.startswith("file:"):
         return value
-    folder = (
-        Path(url2pathname(urlsplit(line.place).path)) if line.place.startswith("file:") else Path(line.place)
-    )
-    return str(folder.parent / value)
+    return str(_path(line.place).parent / value)
+
+
+def _path(place: str) -> Path:
+    if not place.startswith("file:"):
+        return Path(place)
+    from urllib.request import url2pathname
+
+    return Path(url2pathname(urlsplit(place).path))
 
 
 def _is_remote(place: str) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -20,8 +19,8 @@ from .index import Index
 from .localindex import same_place
 from .lookup import answer
 from .model import CondaName, Plan, ProjectName, Request, Target
+from .options import Options
 from .report import Reporter, Silent
-from .requirementfiles import RequirementFile
 from .versions import conda_spec
 
 #: Who requires what is installed, and may have to change.
@@ -29,42 +28,6 @@ ENVIRONMENT = "this environment"
 
 #: How many requests are tried without their version, to find one that would work.
 _SUGGESTIONS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the user chose, apart from the SPECs.
-
-    `constraints` are PEP 508 requirements that only limit versions. `hashes` maps a SPEC to the sha256
-    of the files it admits; with `require_hashes` whatever comes from an index must have some. `bare`
-    resolves as if nothing but Python was installed. `allow_hooks` admits wheels whose files run when an
-    environment is activated, or make menu entries. `upgrade` names installed packages that are wanted
-    newer, although they would do; `newest` means all that is asked for. `blocked` are patterns of projects
-    that no index may serve.
-    """
-
-    pre: bool = False
-    deps: bool = True
-    dry_run: bool = False
-    constraints: Sequence[str] = ()
-    hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    require_hashes: bool = False
-    bare: bool = False
-    allow_hooks: bool = False
-    upgrade: frozenset[CondaName] = frozenset()
-    newest: bool = False
-    blocked: Sequence[str] = ()
-
-    @classmethod
-    def listed(cls, files: RequirementFile, **others: Any) -> Options:
-        """With what files of requirements say besides what they ask for."""
-        return cls(
-            pre=others.pop("pre", False) or files.pre,
-            constraints=files.constraints,
-            hashes=files.hashes,
-            require_hashes=files.require_hashes,
-            **others,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

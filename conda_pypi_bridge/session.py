@@ -11,11 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import condarc, config, settings
-from .answers import Limits
+from . import condarc, settings
 from .engines import Engine
 from .errors import ConfigError
-from .index import Index
 from .locks import own_folder, sweep
 from .namedata import load_table
 from .names import Names
@@ -24,7 +22,10 @@ from .requirementfiles import RequirementFile
 from .store import cache_folder, index_cache
 
 if TYPE_CHECKING:
+    from .answers import Limits
+    from .config import IndexConfig
     from .engines.conda import Solving
+    from .index import Index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class Session:
 
     def index(self, args: argparse.Namespace, files: RequirementFile, limits: Limits | None = None) -> Index:
         """The indexes of the command line, else of requirement files, condarc, pip's configuration."""
+        from .index import Index
+
         found = index_config(args, files, self.prefix.path, self.conda, self.settings)
         return Index(
             found,
@@ -61,8 +64,10 @@ def index_config(
     prefix: Path,
     conda: condarc.CondaConfig,
     ours: settings.Settings,
-) -> config.IndexConfig:
+) -> IndexConfig:
     """How to reach the indexes of the command line, else of files, condarc, pip's configuration."""
+    from . import config
+
     found = config.load(
         index_url=getattr(args, "index_url", None) or files.index_url or ours.index_url,
         extra_index_urls=(

@@ -12,7 +12,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from .bridge import reasoned, replacement, requests_of
+from .bridge import requests_of
 from .closure import Closure
 from .display import Terminal, plain
 from .engines.conda import (
@@ -30,11 +30,13 @@ from .index import Index
 from .make import make
 from .model import CondaName, Plan, ProjectName, Request, Target
 from .names import Names
+from .options import Options
 from .prefix import Prefix
+from .reasons import reasoned, replacement
 from .rebuild import rebuilt, restored
 from .report import Silent
 from .requirementfiles import RequirementFile, read_pip_sections
-from .resolve import Options, Resolver
+from .resolve import Resolver
 from .session import Session, solver_session
 from .settings import is_young
 

@@ -13,8 +13,8 @@ from .errors import ConfigError
 
 if TYPE_CHECKING:
     from .bridge import Outcome
+    from .options import Options
     from .requirementfiles import RequirementFile
-    from .resolve import Options
     from .session import Session
 
     Open = Callable[[argparse.Namespace], Session]
@@ -41,15 +41,15 @@ def _install(args: argparse.Namespace, opened: Open) -> Told:
     args.channel = [*getattr(args, "channel", ()), *files.channels]
     session = opened(args)
     options = _options(args, files, session)
-    index = session.index(args, files)
-    return _told(bridge.install(texts, session.engine, index, options, _reporter(args)))
+    told = _reporter(args)
+    return _told(bridge.install(texts, session.engine, lambda: session.index(args, files), options, told))
 
 
 def _remove(args: argparse.Namespace, opened: Open) -> Told:
     from . import bridge
 
-    options = bridge.Options(dry_run=flag(args, "dry_run"))
-    return _told(bridge.remove(args.packages, opened(args).engine, options, _reporter(args)))
+    engine, dry_run = opened(args).engine, flag(args, "dry_run")
+    return _told(bridge.remove(args.packages, engine, _reporter(args), dry_run=dry_run))
 
 
 def _told(outcome: Outcome) -> Told:
@@ -175,7 +175,7 @@ def _texts(args: argparse.Namespace, files: RequirementFile, verb: str) -> list[
 
 
 def _options(args: argparse.Namespace, files: RequirementFile, session: Session) -> Options:
-    from .resolve import Options
+    from .options import Options
 
     return Options.listed(
         files,

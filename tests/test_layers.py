@@ -52,8 +52,10 @@ RANKS = {
     "doctor": 31,
     "bridge": 30,
     "make": 29,
+    "reasons": 29,
     "rebuild": 29,
     "resolve": 28,
+    "options": 27,
     # edges
     "lookup": 27,
     "index": 25,
@@ -104,6 +106,7 @@ RANKS = {
     "versions": 10,
     # ground
     "report": 2,
+    "deferred": 2,
     "model": 1,
     "errors": 0,
     "redaction": -1,
@@ -218,7 +221,7 @@ def test_loading_the_plugin_loads_nothing_else(home: Home) -> None:
     env = home.environment() | {"PYTHONPATH": str(REPOSITORY / "tests" / "lab")}
     done = run([sys.executable, "-c", code], env)
     loaded = set(done.stdout.split()) - {"conda.plugins.types"}
-    assert loaded == {PACKAGE, f"{PACKAGE}.plugin"}
+    assert loaded == {PACKAGE, f"{PACKAGE}.plugin", f"{PACKAGE}.deferred"}
 
 
 def tracked_texts() -> Iterator[tuple[str, str]]:

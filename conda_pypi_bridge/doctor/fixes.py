@@ -19,6 +19,7 @@ from ..errors import BridgeError, Cancelled
 from ..index import Index
 from ..locks import scratch
 from ..model import CondaName, InstalledDist, Plan, ProjectName
+from ..options import Options
 from ..prefix import Prefix, delete, held
 from ..prefix.health import is_altered
 from ..prefix.surroundings import is_needless, is_settled
@@ -28,7 +29,7 @@ from .likeness import IndexForRepair, Unlike, check
 from .model import Deletion, Finding, Replacement
 
 #: An engine for a prefix seen in a certain way, the index, and how to install.
-Open = Callable[[Prefix], tuple[Engine, Index, bridge.Options]]
+Open = Callable[[Prefix], tuple[Engine, Index, Options]]
 
 
 class Terminal(Reporter, Protocol):
@@ -160,7 +161,7 @@ class _Surgeon:
         bridge.install(
             [case.remedy.spec for case in cases],
             cast(Engine, replacing),
-            cast(Index, frozen),
+            lambda: cast(Index, frozen),
             options,
             self.terminal,
         )

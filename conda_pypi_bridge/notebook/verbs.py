@@ -27,9 +27,12 @@ _ACTIONS = {
 }
 
 
-def configure(verbs: Any, common: Callable[[argparse.ArgumentParser], None]) -> None:
-    """Add the verbs; `common` adds the options that all of them have: the environment, and the output."""
-    notebook = verbs.add_parser("notebook", help="make notebooks use the environment of their kernel")
+#: Adds the options that all verbs have: the environment, and the output.
+Common = Callable[[argparse.ArgumentParser], None]
+
+
+def configure(notebook: argparse.ArgumentParser, common: Common) -> None:
+    """Add the arguments of notebook."""
     notebook.set_defaults(verb="notebook")
     actions = notebook.add_subparsers(dest="notebook_action", metavar="ACTION", required=True)
     for action, help_text in _ACTIONS.items():
@@ -39,8 +42,11 @@ def configure(verbs: Any, common: Callable[[argparse.ArgumentParser], None]) -> 
         if action == "kernelspec":
             _configure_kernelspec(made)
         common(made)
-    where = verbs.add_parser("where", help="show which Python, pip, conda and kernelspecs are in use")
-    where.set_defaults(verb="where", door=notebook.prog)
+
+
+def configure_where(where: argparse.ArgumentParser, common: Common) -> None:
+    """Add the arguments of where."""
+    where.set_defaults(verb="where", door=f"{where.prog.rpartition(' ')[0]} notebook")
     where.description = (
         "Show which environment python, pip and conda on PATH belong to, where Python imports from, which "
         "kernelspecs are installed, and what does not agree. With a name: which file is imported, and who "
