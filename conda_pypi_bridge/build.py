@@ -262,7 +262,7 @@ def _write_installer_files(
     folder = f"{SITE_PACKAGES}/{wheel.dist_info}"
     provenance = {
         "archive_info": {"hashes": {"sha256": record.wheel.sha256}},
-        "index_url": record.wheel.index,
+        "index_url": record.wheel.index_url,
         "url": url,
     }
     added = [_write(stage, f"{folder}/INSTALLER", b"conda\n")]
@@ -319,7 +319,7 @@ def _about(record: PackageRecord, wheel: WheelFile, url: str) -> dict[str, Any]:
         "license": record.license,
         "summary": record.summary,
         **{key: link for key, link in links.items() if link},
-        "extra": {"wheel": {"index": record.wheel.index, "url": url, "sha256": record.wheel.sha256}},
+        "extra": {"wheel": {"index": record.wheel.index_url, "url": url, "sha256": record.wheel.sha256}},
     }
 
 

@@ -39,7 +39,7 @@ class Origins:
 
     def remember(self, wheel: Wheel) -> None:
         """Keep where a wheel was downloaded from, for when its package is gone and wanted again."""
-        self._store.put(_key(wheel.project, conda_version(wheel.version)), wheel.index.encode())
+        self._store.put(_key(wheel.project, conda_version(wheel.version)), wheel.index_url.encode())
 
     def is_configured(self, place: str, project: ProjectName) -> bool:
         """Whether a project that came from there is looked for there."""

@@ -42,6 +42,8 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 #: Nothing that a path, a shell or a terminal could read as more than a name. `packaging` lets a build tag
 #: and the tags hold anything.
 _FILENAME = re.compile(r"[A-Za-z0-9][\w.!+-]*\.whl", re.ASCII)
+#: A URL that needs nothing done to it: absolute, without fragment and user information.
+_PLAIN = re.compile(r"https?://[\w.-]+(?::\d{1,5})?/[!\"$-~]*", re.ASCII)
 _HOST = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?")
 _SDISTS = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
 _FILES = (".whl", *_SDISTS, ".egg", ".exe", ".msi", ".rpm", ".deb", ".dmg")
@@ -199,7 +201,7 @@ def _wheel(listing: Listing, project: ProjectName, base: str, index: str, local:
         yanked=listing.yanked,
         upload_time=_time(listing.upload_time),
         metadata_sha256=None if listing.metadata is None else listing.metadata.lower(),
-        index=index,
+        index_url=index,
     )
 
 
@@ -208,6 +210,8 @@ def _absolute(url: str, base: str, local: bool) -> str:
 
     The index's own credentials serve the files on its host.
     """
+    if _PLAIN.fullmatch(url):
+        return url
     try:
         url = (url if url.startswith(("https://", "http://")) else urljoin(base, url)).partition("#")[0]
     except ValueError:

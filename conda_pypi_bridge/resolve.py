@@ -96,8 +96,8 @@ class Resolver:
         """Sentences on what now comes from another index than before, because the user named it."""
         for wheel in (row.package.wheel for row in plan.link if row.package is not None):
             before = self.index.origin(wheel.project) if wheel is not None else ""
-            if wheel is not None and before and not same_place(before, wheel.index):
-                yield f"{wheel.project} came from {before}, and now comes from {wheel.index}"
+            if wheel is not None and before and not same_place(before, wheel.index_url):
+                yield f"{wheel.project} came from {before}, and now comes from {wheel.index_url}"
 
     def _installed(self, requests: Sequence[Request]) -> Mapping[CondaName, str]:
         """What is there and may stay as it is."""

@@ -38,7 +38,7 @@ class Hostile:
 
     @property
     def expected(self) -> Wheel:
-        return replace(promise(self.filename, self.content), **self.promised)
+        return promise(self.filename, self.content)._replace(**self.promised)
 
 
 def promise(filename: str, content: bytes) -> Wheel:

@@ -158,7 +158,7 @@ def test_provenance_holds_no_secret(tmp_path: Path) -> None:
     """PEP 710, as PEP 610: "security sensitive information [...] MUST be stripped"."""
     content = demo()
     url = f"https://canary:canary@files.invalid/a/{FILENAME}?signature=canary#canary"
-    wheel = replace(promise(FILENAME, content), url=url, index="https://index.invalid/simple/")
+    wheel = promise(FILENAME, content)._replace(url=url, index_url="https://index.invalid/simple/")
     package = unpacked(tmp_path, content, wheel=wheel)
     assert load(package / INFO / "provenance_url.json") == {
         "index_url": "https://index.invalid/simple/",
@@ -374,14 +374,13 @@ def write_gigabyte_wheel(path: Path) -> str:
 
 MEASURE = """
 import resource, sys
-from dataclasses import replace
 from pathlib import Path
 from conda_pypi_bridge import build
 from tests.hostile_wheels import promise
 from tests.test_build import record_of
 
 wheel, folder, sha256 = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-expected = replace(promise(wheel.name, b""), sha256=sha256, size=None)
+expected = promise(wheel.name, b"")._replace(sha256=sha256, size=None)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 build.unpack(wheel, record_of(wheel.name, b"", wheel=expected), folder / "x", python="3.12")
 build.pack(folder / "x", folder)

@@ -92,7 +92,7 @@ def test_a_json_page_becomes_wheels(server: IndexServer, tmp_path: Path) -> None
         size=len(server.files[WHEEL]),
         upload_time=UPLOADED,
         metadata_sha256=first.metadata_sha256,
-        index=server.url,
+        index_url=server.url,
     )
     assert first.metadata_sha256 and len(first.metadata_sha256) == 64
     assert [str(tag) for tag in first.tags] == ["py3-none-any"]
@@ -104,7 +104,7 @@ def test_an_html_page_says_the_same_but_for_sizes_and_times(server: IndexServer,
     json_page = the_page(index_of(server, cache=tmp_path / "json"))
     server.html = True
     html_page = the_page(index_of(server, cache=tmp_path / "html"))
-    assert html_page.wheels == tuple(replace(w, size=None, upload_time=None) for w in json_page.wheels)
+    assert html_page.wheels == tuple(w._replace(size=None, upload_time=None) for w in json_page.wheels)
 
 
 def test_no_index_has_it(server: IndexServer, other: IndexServer, tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ def test_a_folder_that_it_came_from_is_a_place_like_any_other(tmp_path: Path, pu
     (folder / filename).write_bytes(content)
     (index := index_of(tmp_path, folder.as_uri(), public.url, find_links=(str(folder),)))
     page = index.page(ACME)
-    assert page is not None and [wheel.index for wheel in page.wheels] == [folder.as_uri()]
+    assert page is not None and [wheel.index_url for wheel in page.wheels] == [folder.as_uri()]
     assert unasked(public)
     page = index.page(ACME, named=True)
     assert page is not None and {str(wheel.version) for wheel in page.wheels} == {"1.0", "99.0"}

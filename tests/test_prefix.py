@@ -31,6 +31,7 @@ from conda_pypi_bridge.prefix import (
     refuse_system_python,
     requested_specs,
 )
+from conda_pypi_bridge.prefix.health import read_health
 from conda_pypi_bridge.prefix.interpreter import subdir_of
 from tests.lab.channels import index_channel, make_conda_package, make_python_package
 from tests.lab.condas import Conda, python_of, site_packages
@@ -266,14 +267,11 @@ def test_what_cannot_be_read_of_a_distribution_is_reported(venv: Path) -> None:
     }.items():
         (site_packages(venv) / folder).mkdir()
         (site_packages(venv) / folder / "METADATA").write_text(text)
-    prefix = read_prefix(venv)
-    assert [(d.project, d.requires) for d in prefix.dists] == [("odd", (Requirement("six"),))]
-    assert {problem.partition(":")[0] for problem in prefix.problems} == {
-        "bad-1.dist-info",
-        "anon-1.dist-info",
-        "odd-1.dist-info",
-        "empty-1.dist-info",
-    }
+    (odd,) = read_prefix(venv).dists
+    assert (odd.project, odd.requires, odd.unreadable) == ("odd", (Requirement("six"),), ("x (>=1.*.y)",))
+    states = {state.folder: state for state in read_health(venv, environ={}, home=venv, deep=False).dists}
+    for folder in ("bad-1.dist-info", "anon-1.dist-info", "odd-1.dist-info", "empty-1.dist-info"):
+        assert [problem.partition(":")[0] for problem in states[folder].problems] == [folder]
 
 
 # -- a conda environment -----------------------------------------------------------------------------

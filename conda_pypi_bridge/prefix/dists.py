@@ -15,7 +15,6 @@ from email.parser import HeaderParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -28,26 +27,23 @@ if TYPE_CHECKING:
 METADATA_SUFFIXES = (".dist-info", ".egg-info")
 
 
-def read_dist(
-    prefix: Path, folder: Path, owner: CondaName | None
-) -> tuple[InstalledDist | None, tuple[str, ...]]:
-    """The distribution of a metadata folder, and sentences on what of it cannot be read."""
+def read_dist(prefix: Path, folder: Path, owner: CondaName | None) -> tuple[InstalledDist | None, str]:
+    """The distribution of a metadata folder, or a sentence on why it cannot be read."""
     headers = headers_of(folder)
     try:
         version = Version(headers["Version"] or "")
     except InvalidVersion as error:
-        return None, (f"{folder.name}: {error}",)
+        return None, f"{folder.name}: {error}"
     if not headers["Name"]:
-        return None, (f"{folder.name}: its metadata gives no name",)
-    requires, problems = _requirements(folder, headers)
+        return None, f"{folder.name}: its metadata gives no name"
     dist = InstalledDist(
         project=ProjectName(canonicalize_name(headers["Name"])),
         version=version,
-        requires=requires,
+        requires_dist=tuple(_requires_dist(folder, headers)),
         owner=owner,
         files=tuple(path for path, _, _ in record_rows(prefix, folder)) if owner is None else (),
     )
-    return dist, problems
+    return dist, ""
 
 
 def project_of_folder(folder: str) -> ProjectName:
@@ -150,21 +146,12 @@ def headers_of(folder: Path) -> Message:
     return Message()
 
 
-def _requirements(folder: Path, headers: Message) -> tuple[tuple[Requirement, ...], tuple[str, ...]]:
+def _requires_dist(folder: Path, headers: Message) -> list[str]:
     if folder.name.endswith(".egg-info"):
         from importlib.metadata import Distribution
 
-        texts = Distribution.at(folder).requires or []
-    else:
-        texts = headers.get_all("Requires-Dist", [])
-    read: list[Requirement] = []
-    problems: list[str] = []
-    for text in texts:
-        try:
-            read.append(Requirement(text))
-        except InvalidRequirement:
-            problems.append(f"{folder.name}: its requirement {text!r} cannot be read")
-    return tuple(read), tuple(problems)
+        return Distribution.at(folder).requires or []
+    return headers.get_all("Requires-Dist", [])
 
 
 def _is_editable(prefix: Path, dist: InstalledDist) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -83,10 +83,22 @@ class Prefix:
         known = marker_environment(self.python.version, subdir, self.python.implementation)
         return {**known, **interpreter.native_markers(subdir)}
 
-    @property
+    @cached_property
     def dists(self) -> tuple[InstalledDist, ...]:
-        """The distributions directly in site-packages, in the order of their folders' names."""
-        return self._dists_and_problems[0]
+        """The distributions directly in site-packages, in the order of their folders' names.
+
+        What cannot be read as one is left out.
+        """
+        if self.python is None or not self.python.site_packages.is_dir():
+            return ()
+        owners = {folder: name for name, folder in self.metadata_folders}
+        folders = sorted(self.python.site_packages.iterdir())
+        found = (
+            dists.read_dist(self.path, folder, owners.get(folder.name))[0]
+            for folder in folders
+            if folder.name.endswith(dists.METADATA_SUFFIXES)
+        )
+        return tuple(dist for dist in found if dist is not None)
 
     @cached_property
     def bridged_names(self) -> frozenset[CondaName]:
@@ -135,14 +147,9 @@ class Prefix:
         if self.python is None:
             return {}
         site = self.python.site_packages
-        folders = {folder for name, folder in self.metadata_folders() if name in self.bridged_names}
+        folders = {folder for name, folder in self.metadata_folders if name in self.bridged_names}
         found = {dists.project_of_folder(folder): dists.index_url(site / folder) for folder in folders}
         return {project: url for project, url in found.items() if url}
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Sentences on distributions, and requirements of distributions, that cannot be read."""
-        return self._dists_and_problems[1]
 
     @cached_property
     def owned_files(self) -> frozenset[str]:
@@ -202,29 +209,19 @@ class Prefix:
         return message if isinstance(message, str) else ""
 
     @cached_property
-    def _dists_and_problems(self) -> tuple[tuple[InstalledDist, ...], tuple[str, ...]]:
-        if self.python is None or not self.python.site_packages.is_dir():
-            return (), ()
-        owners = {folder: name for name, folder in self.metadata_folders()}
-        found: list[InstalledDist] = []
-        problems: list[str] = []
-        for folder in sorted(self.python.site_packages.iterdir()):
-            if folder.name.endswith(dists.METADATA_SUFFIXES):
-                dist, complaints = dists.read_dist(self.path, folder, owners.get(folder.name))
-                found += [dist] if dist else []
-                problems += complaints
-        return tuple(found), tuple(problems)
-
-    def metadata_folders(self) -> Iterator[tuple[CondaName, str]]:
+    def metadata_folders(self) -> Sequence[tuple[CondaName, str]]:
         """(conda package, name of a metadata folder that it placed directly in site-packages).
 
         Deeper ones belong to vendored copies, which nothing else can import.
         """
-        if self.python is None:
-            return
-        site = self.python.site_packages.relative_to(self.path).as_posix() + "/"
+        return [] if self.python is None else list(self._metadata_folders(self.python.site_packages))
+
+    def _metadata_folders(self, site_packages: Path) -> Iterator[tuple[CondaName, str]]:
+        site = site_packages.relative_to(self.path).as_posix() + "/"
         for record in self.conda_meta:
             for path in _paths(record):
+                if "-info" not in path:  # of tens of thousands, nearly all
+                    continue
                 inside = path.removeprefix(site).removeprefix("site-packages/")
                 if inside != path and (match := _METADATA_FILE.fullmatch(inside)):
                     yield CondaName(record["name"]), match["folder"]
@@ -245,7 +242,7 @@ def dist_mapping(prefix: Prefix) -> dict[ProjectName, CondaName]:
     A project that two conda packages claim is left out: the mapping is for certain names only.
     """
     claims: dict[ProjectName, set[CondaName]] = {}
-    for conda_name, folder in prefix.metadata_folders():
+    for conda_name, folder in prefix.metadata_folders:
         claims.setdefault(dists.project_of_folder(folder), set()).add(conda_name)
     return {project: names.pop() for project, names in claims.items() if len(names) == 1}
 

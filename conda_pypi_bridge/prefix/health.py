@@ -279,7 +279,7 @@ def _dists(prefix: LenientPrefix, deep: bool) -> Iterator[DistState]:
     python = prefix.python
     if python is None or not python.site_packages.is_dir():
         return
-    owners = {folder: name for name, folder in prefix.metadata_folders()}
+    owners = {folder: name for name, folder in prefix.metadata_folders}
     recorded = {
         path: entry["sha256"]
         for record in prefix.conda_meta
@@ -294,7 +294,9 @@ def _dists(prefix: LenientPrefix, deep: bool) -> Iterator[DistState]:
 def _dist(
     prefix: Path, folder: Path, owner: CondaName | None, recorded: Mapping[str, str], deep: bool
 ) -> DistState:
-    dist, problems = dists.read_dist(prefix, folder, owner)
+    dist, problem = dists.read_dist(prefix, folder, owner)
+    unreadable = dist.unreadable if dist is not None else ()
+    problems = [f"{folder.name}: its requirement {text!r} cannot be read" for text in unreadable]
     installer = folder / "INSTALLER"
     name = installer.read_text("utf-8", "replace").strip() if installer.is_file() else ""
     over = owner is not None and name not in ("", "conda") and _is_foreign(prefix, installer, recorded)
@@ -304,7 +306,7 @@ def _dist(
     return DistState(
         folder=folder.name,
         dist=dist,
-        problems=problems,
+        problems=[problem] if problem else problems,
         installer=name,
         requires_python=_requires_python(folder),
         has_metadata=not is_folder or (folder / "METADATA").is_file(),
