@@ -603,7 +603,7 @@ def test_the_build_string_tells_contents_and_dependencies_apart() -> None:
 
 
 def with_hash(made_of: Candidate, sha256: str) -> Candidate:
-    return replace(made_of, wheel=replace(made_of.wheel, sha256=sha256))
+    return replace(made_of, wheel=made_of.wheel._replace(sha256=sha256))
 
 
 def test_the_build_tag_is_the_build_number() -> None:

@@ -261,7 +261,7 @@ def test_announced_metadata_hash_is_compared(tmp_path: Path) -> None:
     (metadata,) = (part.content for part in parts_of(content) if part.name.endswith(b"METADATA"))
     path = tmp_path / FILENAME
     path.write_bytes(content)
-    expected = replace(promise(FILENAME, content), metadata_sha256=hashlib.sha256(metadata).hexdigest())
+    expected = promise(FILENAME, content)._replace(metadata_sha256=hashlib.sha256(metadata).hexdigest())
     with open_wheel(path, expected) as wheel:
         assert wheel.metadata["Name"] == "demo"
 

@@ -136,8 +136,10 @@ def _written(prefix: Path, folder: Path, change: Change, *, new: bool) -> _Journ
     going = {*change.going, *_bytecode(prefix, change.going)}
     paths = {*change.coming, *going}
     _note_folders(prefix, paths, journal)
+    new_folders = frozenset(journal.new_folders)
     for path in sorted(paths):
-        if os.path.lexists(f"{prefix}/{path}"):  # to make thousands of Paths takes longer than to look
+        there = path.rpartition("/")[0] not in new_folders
+        if there and os.path.lexists(f"{prefix}/{path}"):  # a Path for each takes longer than to look
             if not (prefix / path).is_dir() or (prefix / path).is_symlink():
                 journal.kept[path] = len(journal.kept), path not in going
         elif path in change.coming:
@@ -156,13 +158,19 @@ def _note_folders(prefix: Path, paths: Iterable[str], journal: _Journal) -> None
     """The folders of these files, of their bytecode, and all above."""
     found = {path.rpartition("/")[0] for path in paths}
     found |= {f"{path.rpartition('/')[0]}/__pycache__".lstrip("/") for path in paths if path.endswith(".py")}
-    for folder in sorted(found):
-        while folder and folder not in journal.folders and folder not in journal.new_folders:
-            try:
+    for folder in tuple(found):
+        while (folder := folder.rpartition("/")[0]) and folder not in found:
+            found.add(folder)
+    new: set[str] = set()
+    for folder in sorted(found - {""}):  # those above come first
+        try:
+            if folder.rpartition("/")[0] in new:
+                new.add(folder)
+            else:
                 journal.folders[folder] = stat.S_IMODE((prefix / folder).stat().st_mode)
-            except OSError:
-                journal.new_folders.append(folder)
-            folder = folder.rpartition("/")[0]
+        except OSError:
+            new.add(folder)
+    journal.new_folders = sorted(new)
 
 
 def _bytecode(prefix: Path, sources: Iterable[str]) -> Iterator[str]:
