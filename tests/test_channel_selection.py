@@ -16,7 +16,7 @@ from conda_pypi_bridge.errors import SpecError, Unsatisfiable
 from conda_pypi_bridge.index import Index
 from conda_pypi_bridge.model import CondaName, ProjectName
 from conda_pypi_bridge.names import Names, NameTable
-from conda_pypi_bridge.resolve import Options
+from conda_pypi_bridge.options import Options
 from tests.indexserver import IndexServer
 
 LINUX, WINDOWS = "linux-64", "win-64"

@@ -26,8 +26,8 @@ from ..index import Index
 from ..lookup import answer, metadata
 from ..model import Candidate, CoreMetadata, PackageRecord, ProjectName, Request, Target, Wheel
 from ..names import Names, never_from_pypi
+from ..options import Options
 from ..report import Reporter, Silent
-from ..resolve import Options
 from ..versions import conda_spec
 from . import offers
 from .model import Scope

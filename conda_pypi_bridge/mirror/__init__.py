@@ -16,8 +16,8 @@ from ..errors import BridgeError
 from ..index import Index
 from ..locks import holding
 from ..names import Names
+from ..options import Options
 from ..report import Reporter
-from ..resolve import Options
 from ..tags import SUBDIRS
 from .building import Failed, Recipe, in_threads, on_cluster
 from .channel import NOARCH, Key, StaticChannel

@@ -21,8 +21,8 @@ from ..errors import ConfigError
 from ..index import Index
 from ..namedata import load_table
 from ..names import Names
+from ..options import Options
 from ..report import Reporter
-from ..resolve import Options
 from ..session import index_config
 from ..store import index_cache
 from . import Mirrored, Order, Place, Recipe, Verdict, check, grouped, mirror
