@@ -21,7 +21,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssl_ import create_urllib3_context
 
 from .deadline import time_left
-from .errors import ConfigError
+from .errors import ConfigError, IndexFailure
+from .upstream import Upstreams
 
 #: Connections kept open to one host: as many as there are fetching threads.
 POOL = 16
@@ -65,26 +66,44 @@ class _HTTPSConnection(HTTPSConnection):
     response_class = _Response
 
 
-class _HTTPPool(HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
+class _Bound(HTTPConnection):
+    """Keeps to hosts by the address that it is connected to: a name may change its own after it was checked."""
+
+    upstreams: Upstreams
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        if self.proxy is None and self.upstreams.misled(self.host, str(sock.getpeername()[0])):
+            sock.close()
+            raise IndexFailure(self.host, "it has come to be inside of this network, and is no index of ours")
+        return sock
 
 
-class _HTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
+def _pools(upstreams: Upstreams | None) -> dict[str, type[HTTPConnectionPool]]:
+    """Who makes connections, by scheme."""
+    found: dict[str, type[HTTPConnectionPool]] = {}
+    for pool, connection in ((HTTPConnectionPool, _HTTPConnection), (HTTPSConnectionPool, _HTTPSConnection)):
+        if upstreams is not None:
+            connection = type("Connection", (_Bound, connection), {"upstreams": upstreams})
+        found[pool.scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
+    return found
 
 
 class Adapter(HTTPAdapter):
-    """An adapter of `requests` whose connections keep to deadlines."""
+    """An adapter of `requests` whose connections keep to deadlines, and to `upstreams`."""
 
-    def __init__(self) -> None:
+    def __init__(self, upstreams: Upstreams | None = None) -> None:
+        self._pools = _pools(upstreams)
         super().__init__(POOL, POOL)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
-        _let_keep_deadlines(self.poolmanager)
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return _let_keep_deadlines(super().proxy_manager_for(proxy, **options))
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = self._pools
+        return manager
 
 
 class TLSAdapter(Adapter):
@@ -94,9 +113,16 @@ class TLSAdapter(Adapter):
     certificates that cannot be used.
     """
 
-    def __init__(self, cert: str | None, client_cert: str | None, *, verify: bool) -> None:
+    def __init__(
+        self,
+        cert: str | None,
+        client_cert: str | None,
+        *,
+        verify: bool,
+        upstreams: Upstreams | None = None,
+    ) -> None:
         self._context = _tls_context(cert or DEFAULT_CA_BUNDLE_PATH, client_cert, verify=verify)
-        super().__init__()
+        super().__init__(upstreams)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **options)
@@ -107,11 +133,6 @@ class TLSAdapter(Adapter):
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """The context holds the trust: keep `requests` from loading its own bundle on top."""
         conn.cert_reqs = "CERT_REQUIRED" if verify else "CERT_NONE"
-
-
-def _let_keep_deadlines(manager: Any) -> Any:
-    manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
-    return manager
 
 
 def _tls_context(bundle: str, client_cert: str | None, *, verify: bool) -> ssl.SSLContext:

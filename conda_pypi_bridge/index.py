@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import threading
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
@@ -22,13 +21,16 @@ from .config import IndexConfig
 from .credentials import origin, public_url
 from .errors import IndexFailure, MetadataRefused, OfflineError, OtherIndex
 from .fetch import Fetcher
-from .localindex import LocalIndexes, file_sha256, local_path, place_of
+from .localindex import LocalIndexes, file_sha256, local_path, place_of, wheel_projects
 from .locks import own_folder
 from .model import ProjectName, ProjectPage, Wheel
+from .once import Once
 from .origins import Origins
 from .pages import Page, only, project_page
 from .remotepages import RemotePages
 from .remotezip import BadWheel, NoRanges, local_metadata, remote_metadata
+from .rootpages import RootPages
+from .roster import Roster
 from .store import Store, staged
 from .transfer import Transfer
 
@@ -42,8 +44,10 @@ WHEEL_CAP = 1 << 34
 _NOT_OFFERED = frozenset({400, 403, 404, 405, 406, 410})
 
 _BLOCK = 1 << 20
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
+_EVER = float("inf")
+
+#: So many pages are remembered where they are not remembered for ever, and the metadata of as many wheels.
+_PAGES = 500
 
 
 class Index:
@@ -52,7 +56,9 @@ class Index:
     The first index over the network that has a project owns it, and no other is asked; files of the user's
     own ``file:`` indexes and --find-links places join what the owner has. `cache_dir` may be shared with
     other processes. `offline` answers from there alone. `origins` tells which index installed projects came
-    from: nobody who took over a private name elsewhere can replace those.
+    from: nobody who took over a private name elsewhere can replace those. What a page says counts for
+    `page_seconds`; for ever, by default, as one command must not see an index change. Where it does not, a
+    bounded number of pages is remembered.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class Index:
         offline: bool = False,
         limits: Limits | None = None,
         origins: Callable[[], Mapping[ProjectName, str]] = dict,
+        page_seconds: float | None = None,
     ) -> None:
         self._config = config
         self._offline = offline
@@ -72,12 +79,14 @@ class Index:
         self._wheels = cache_dir / "wheels"
         #: The cache, where there is room for scratch folders too.
         self.folder = cache_dir
-        self._remote = RemotePages(self._fetcher, self._store, offline=offline)
-        self._local = LocalIndexes(config.indexes, config.find_links, self._store)
-        self._pages: _Once[tuple[ProjectName, Sequence[str]], ProjectPage | None] = _Once()
-        self._links: _Once[str, Page] = _Once()
-        self._metadata: _Once[str, bytes] = _Once()
-        self._offers_metadata: _Once[tuple[str, str, int | None], bool] = _Once()
+        seconds, most = (_EVER, _EVER) if page_seconds is None else (page_seconds, _PAGES)
+        self._remote = RemotePages(self._fetcher, self._store, offline=offline, most_fresh=seconds)
+        self._local = LocalIndexes(config.indexes, config.find_links, self._store, seconds=seconds)
+        self._roots = RootPages(self._fetcher)
+        self._pages: Once[tuple[ProjectName, Sequence[str]], ProjectPage | None] = Once(seconds, most)
+        self._links: Once[str, Page] = Once(seconds)
+        self._metadata: Once[str, bytes] = Once(_EVER, most)
+        self._offers_metadata: Once[tuple[str, str, int | None], bool] = Once()
 
     @property
     def config(self) -> IndexConfig:
@@ -114,6 +123,17 @@ class Index:
         if strayed and page is None:
             raise OtherIndex(project, came_from, absent=True)
         return page
+
+    def projects(self) -> Roster:
+        """All projects of all indexes, as they tell now. Raises `IndexFailure` or `OfflineError`."""
+        if self._offline:
+            raise OfflineError("the list of all projects")
+        remote = [url for url in self._config.indexes if local_path(url) is None]
+        places = [url for url in self._config.find_links if local_path(url) is None]
+        linked = [wheel_projects(self._links.get(url, partial(self._read_links, url))) for url in places]
+        local = dict.fromkeys([*self._local.projects(), *chain(*linked)], 0)
+        rosters = [self._roots.get(url) for url in remote]
+        return Roster.joined([*rosters, Roster(local)] if local else rosters)
 
     def origin(self, project: ProjectName) -> str:
         """The index that the installed `project` came from; "" where nothing tells."""
@@ -305,31 +325,6 @@ class Index:
                 raise IndexFailure(
                     public_url(wheel.url), "the wheel's METADATA differs from the one that the index gave"
                 )
-
-
-class _Once(Generic[K, V]):
-    """Values made once for each key, however many threads ask; a failure is not kept."""
-
-    def __init__(self) -> None:
-        self._values: dict[K, V] = {}
-        self._locks: defaultdict[K, threading.Lock] = defaultdict(threading.Lock)
-        self._lock = threading.Lock()
-
-    def get(self, key: K, make: Callable[[], V]) -> V:
-        with self._lock:
-            lock = self._locks[key]
-        with lock:
-            if key not in self._values:
-                self._values[key] = make()
-            return self._values[key]
-
-    def known(self, key: K) -> V | None:
-        """What was made for `key`, if anything."""
-        return self._values.get(key)
-
-    def forget(self, key: K) -> None:
-        """Make it anew next time."""
-        self._values.pop(key, None)
 
 
 def _joined(pages: Sequence[ProjectPage]) -> ProjectPage | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 from .credentials import origin, public_url
 from .errors import IndexFailure
 from .model import ProjectName, ProjectPage
+from .once import Once
 from .pages import Listing, Page, PageError, decode_html, only, project_page
 from .redaction import redact
 from .store import Store
@@ -42,24 +44,37 @@ class LocalIndexes:
 
     A --find-links place is a folder of files, or an HTML file with links. Places that do not exist are
     passed over, as pip does; those that cannot be read raise `IndexFailure`. `store` remembers the hashes
-    of files that come without.
+    of files that come without. A --find-links place is looked at again after `seconds`.
     """
 
-    def __init__(self, indexes: Iterable[str], find_links: Iterable[str], store: Store) -> None:
+    def __init__(
+        self,
+        indexes: Iterable[str],
+        find_links: Iterable[str],
+        store: Store,
+        *,
+        seconds: float = float("inf"),
+    ) -> None:
         self._indexes = [path for path in map(local_path, indexes) if path]
         self._find_links = [path for path in map(local_path, find_links) if path]
         self._store = store
-        self._mixed: dict[Path, Page | None] = {}
+        self._mixed: Once[Path, Page | None] = Once(seconds)
 
     def pages(self, project: ProjectName) -> list[ProjectPage]:
         """What each place has of `project`, places without any of its files left out."""
         found = [(index, _read_index(index / project)) for index in self._indexes]
         for place in self._find_links:
-            if place not in self._mixed:
-                self._mixed[place] = _read_place(place)
-            mixed = self._mixed[place]
+            mixed = self._mixed.get(place, partial(_read_place, place))
             found.append((place, only(mixed, project) if mixed else None))
         return [self._page(page, place, project) for place, page in found if page and page.files]
+
+    def projects(self) -> Iterator[str]:
+        """The names of all projects, as they are spelled."""
+        for index in filter(Path.is_dir, self._indexes):
+            yield from (folder.name for folder in index.iterdir() if folder.is_dir())
+        for place in self._find_links:
+            mixed = self._mixed.get(place, partial(_read_place, place))
+            yield from wheel_projects(mixed) if mixed else ()
 
     def _page(self, page: Page, place: Path, project: ProjectName) -> ProjectPage:
         files = tuple(self._with_hash(listing, page.base) for listing in page.files)
@@ -78,6 +93,11 @@ class LocalIndexes:
         if not known:
             self._store.put(key, digest.encode())
         return listing._replace(sha256=digest, size=status.st_size)
+
+
+def wheel_projects(page: Page) -> Iterator[str]:
+    """The projects that a page of many has wheels of (PEP 427)."""
+    return (file.filename.partition("-")[0] for file in page.files if file.filename.endswith(".whl"))
 
 
 def file_sha256(path: Path) -> str:

@@ -60,9 +60,9 @@ class Entry:
         header, _, body = content.partition(b"\n")
         return cls(**json.loads(header), body=body)
 
-    @property
-    def fresh(self) -> bool:
-        return 0 <= time.time() - self.checked < self.fresh_for
+    def is_fresh(self, most: float) -> bool:
+        """Whether it may be used unasked, and is no more than `most` seconds old."""
+        return 0 <= time.time() - self.checked < min(self.fresh_for, most)
 
     @property
     def conditions(self) -> dict[str, str]:
@@ -72,12 +72,18 @@ class Entry:
 
 
 class RemotePages:
-    """Pages of indexes over the network. `offline` answers from the cache, however old."""
+    """Pages of indexes over the network. `offline` answers from the cache, however old.
 
-    def __init__(self, fetcher: Fetcher, store: Store, *, offline: bool = False) -> None:
+    No page is used unasked for longer than `most_fresh`, in seconds, whatever the index allows.
+    """
+
+    def __init__(
+        self, fetcher: Fetcher, store: Store, *, offline: bool = False, most_fresh: float = _LONGEST_FRESH
+    ) -> None:
         self._fetcher = fetcher
         self._store = store
         self._offline = offline
+        self._most_fresh = most_fresh
 
     def get(self, url: str, project: ProjectName | None) -> Page | None:
         """The page at `url`, None where the server has none.
@@ -89,7 +95,7 @@ class RemotePages:
         cached = self._cached(key)
         if self._offline and cached is None:
             raise OfflineError(f"the index page {public_url(url)}")
-        if cached and (self._offline or cached.fresh):
+        if cached and (self._offline or cached.is_fresh(self._most_fresh)):
             return self._checked(url, lambda: self._decode(cached, project))
         return self._checked(url, lambda: self._renew(url, key, cached, project))
 

@@ -166,11 +166,12 @@ class Sender:
         kind = "trusted" if parts.scheme == "https" and trusted else parts.scheme
         with self._lock:
             if kind not in self._adapters:
-                self._adapters[kind] = Adapter() if kind == "http" else self._tls(verify=kind != "trusted")
+                self._adapters[kind] = Adapter(self._upstreams) if kind == "http" else self._tls(verify=kind != "trusted")
             return self._adapters[kind], kind != "trusted"
 
     def _tls(self, *, verify: bool) -> Adapter:
-        return TLSAdapter(self._config.cert, self._config.client_cert, verify=verify)
+        cert, client_cert = self._config.cert, self._config.client_cert
+        return TLSAdapter(cert, client_cert, verify=verify, upstreams=self._upstreams)
 
     def _refuse(self, url: str, response: requests.Response) -> None:
         """Raise what a status stands for."""

@@ -17,6 +17,11 @@ from urllib.parse import urlsplit
 #: Seconds for which a host's addresses are believed.
 _BELIEVED = 60.0
 
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+#: IPv6 addresses that stand for the IPv4 address in their last 32 bits (RFC 6052).
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
 
 class Upstreams:
     """The hosts of `indexes` (URLs), and those that match one of `patterns` (fnmatch).
@@ -34,7 +39,7 @@ class Upstreams:
     def refusal(self, url: str, *, proxied: bool = False) -> str:
         """Why `url` is not asked; "" where it may be. A proxy looks up addresses itself."""
         host = urlsplit(url).hostname or ""
-        if host in self._hosts or any(fnmatchcase(host, pattern) for pattern in self._patterns):
+        if self._is_named(host):
             return ""
         if self._patterns:
             return f"{host} is none of the hosts that may be asked"
@@ -42,16 +47,40 @@ class Upstreams:
             return ""
         return "" if self._is_public(host) else f"{host} is inside of this network, and no index of ours"
 
+    def misled(self, host: str, address: str) -> bool:
+        """Whether a connection to `host` leads into this network after all: names may change their address."""
+        host = host.strip("[]").lower()
+        return not (self._is_named(host) or is_public(address))
+
+    def _is_named(self, host: str) -> bool:
+        return host in self._hosts or any(fnmatchcase(host, pattern) for pattern in self._patterns)
+
     def _is_public(self, host: str) -> bool:
         now = time.monotonic()
         with self._lock:
             until, known = self._seen.get(host, (0.0, False))
         if now < until:
             return known
-        found = all(ipaddress.ip_address(address).is_global for address in _addresses(host))
+        found = all(map(is_public, _addresses(host)))
         with self._lock:
             self._seen[host] = now + _BELIEVED, found
         return found
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one that everybody on the Internet reaches."""
+    parsed: _Address = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address):
+        parsed = _within(parsed)
+    return parsed.is_global and not parsed.is_multicast
+
+
+def _within(address: ipaddress.IPv6Address) -> _Address:
+    """The IPv4 address that an IPv6 one leads to, where it does (RFC 4291, 3056, 4380, 6052)."""
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    teredo = address.teredo
+    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else address)
 
 
 def _is_address(host: str) -> bool:

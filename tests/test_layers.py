@@ -61,6 +61,7 @@ RANKS = {
     "index": 25,
     "build": 25,
     "remotepages": 24,
+    "rootpages": 24,
     "remotezip": 24,
     "transfer": 24,
     "fetch": 23,
@@ -88,6 +89,7 @@ RANKS = {
     "strictzip": 20,
     "upstream": 20,
     "deadline": 19,
+    "once": 19,
     "locks": 19,
     # core
     "channel.formats": 18,
@@ -103,6 +105,7 @@ RANKS = {
     "translate": 12,
     "names": 11,
     "tags": 11,
+    "roster": 10,
     "versions": 10,
     # ground
     "report": 2,
