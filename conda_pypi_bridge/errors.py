@@ -192,6 +192,15 @@ class NoRoom(BridgeError):
         self.free = free
 
 
+class Busy(BridgeError):
+    """A server cannot answer yet; `retry_after` is in seconds."""
+
+    def __init__(self, reason: str, retry_after: int = 5) -> None:
+        super().__init__(f"not yet: {reason}", hint=f"Try again in {retry_after} seconds.")
+        self.reason = reason
+        self.retry_after = retry_after
+
+
 class ConfigError(BridgeError):
     """A configuration file or option that cannot be used."""
 

@@ -106,11 +106,14 @@ class Index:
         """Close the connections."""
         self._fetcher.close()
 
-    def page(self, project: ProjectName, *, named: bool = False, version: str = "") -> ProjectPage | None:
+    def page(
+        self, project: ProjectName, *, named: bool = False, version: str = "", renew: bool = False
+    ) -> ProjectPage | None:
         """What there is of `project`, or None where no index has it.
 
         What is installed is asked for only where it came from; if that is not configured, only where the
         user `named` it. A `version` that was installed before is likewise asked for where that came from.
+        With `renew` the index is asked whatever is remembered and however long it may be used.
         Raises `IndexFailure` when an index cannot be asked or gives no usable answer, which is never taken
         for absence; `OfflineError` when the answer is in no cache; `OtherIndex`.
         """
@@ -119,7 +122,9 @@ class Index:
         if strayed and not named:
             raise OtherIndex(project, came_from)
         urls = self._origins.urls(project, came_from, named=named)
-        page = self._pages.get((project, urls), lambda: self._find(project, urls))
+        if renew:
+            self._pages.forget((project, urls))
+        page = self._pages.get((project, urls), lambda: self._find(project, urls, renew))
         if strayed and page is None:
             raise OtherIndex(project, came_from, absent=True)
         return page
@@ -173,20 +178,20 @@ class Index:
 
     # Pages
 
-    def _find(self, project: ProjectName, urls: Sequence[str]) -> ProjectPage | None:
+    def _find(self, project: ProjectName, urls: Sequence[str], renew: bool) -> ProjectPage | None:
         pages = [*self._local.pages(project), *self._linked(project)]
         try:
-            owner = self._owner(project, urls)
+            owner = self._owner(project, urls, renew)
         except OfflineError:
             if not pages:
                 raise
             owner = None
         return _joined([*pages, owner] if owner else pages)
 
-    def _owner(self, project: ProjectName, urls: Sequence[str]) -> ProjectPage | None:
+    def _owner(self, project: ProjectName, urls: Sequence[str], renew: bool) -> ProjectPage | None:
         """The page of the first of these indexes that has the project."""
         for url in urls:
-            page = self._remote.get(f"{url}{project}/", project)
+            page = self._remote.get(f"{url}{project}/", project, renew=renew)
             if page is not None:
                 return project_page(page, project, place_of(url))
         return None

@@ -85,17 +85,18 @@ class RemotePages:
         self._offline = offline
         self._most_fresh = most_fresh
 
-    def get(self, url: str, project: ProjectName | None) -> Page | None:
+    def get(self, url: str, project: ProjectName | None, *, renew: bool = False) -> Page | None:
         """The page at `url`, None where the server has none.
 
-        It must be the page of `project`; None stands for an HTML page of many. Raises `IndexFailure` or,
-        offline, `OfflineError`.
+        It must be the page of `project`; None stands for an HTML page of many. With `renew` the server is
+        asked even where it said that this is not needed yet. Raises `IndexFailure` or, offline,
+        `OfflineError`.
         """
         key = f"page 1 {split_credentials(url)[0]}"
         cached = self._cached(key)
         if self._offline and cached is None:
             raise OfflineError(f"the index page {public_url(url)}")
-        if cached and (self._offline or cached.is_fresh(self._most_fresh)):
+        if cached and (self._offline or (not renew and cached.is_fresh(self._most_fresh))):
             return self._checked(url, lambda: self._decode(cached, project))
         return self._checked(url, lambda: self._renew(url, key, cached, project))
 

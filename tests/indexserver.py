@@ -112,8 +112,9 @@ class IndexServer:
     `announce` lists ``core-metadata`` on pages; `metadata` answers ``FILE.metadata``; `ranges` honours
     Range; `auth` is the ``(user, password)`` that every request must carry; `etags` sends validators
     and 304; `max_age` is the Cache-Control of pages, in seconds; `tls` is a PEM file of certificate and
-    key. While `deaf`, connections are reset as soon as they are made. `calls` is the log, `sent` the
-    statuses, `bytes_sent` the size of all bodies, `connections` how many connections were opened.
+    key; `serials` tells the projects' serials in the list of all. While `deaf`, connections are reset as soon
+    as they are made. `calls` is the log, `sent` the statuses, `bytes_sent` the size of all bodies,
+    `connections` how many connections were opened.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class IndexServer:
         etags: bool = False,
         max_age: int | None = None,
         tls: Path | None = None,
+        serials: bool = False,
     ) -> None:
         self.html = html
         self.announce = announce
@@ -135,6 +137,7 @@ class IndexServer:
         self.auth = auth
         self.etags = etags
         self.max_age = max_age
+        self.serials = serials
         self.deaf = False
         self.calls: list[Call] = []
         self.connections = 0
@@ -256,6 +259,8 @@ class IndexServer:
 
     def _plain(self, call: Call) -> Answer:
         path = unquote(urlsplit(call.path).path)
+        if path == "/simple/":
+            return self._root(call)
         if match := re.fullmatch(r"/simple/([^/]+)/", path):
             return self._page(call, match[1])
         if re.fullmatch(r"/simple/[^/]+", path):
@@ -267,7 +272,20 @@ class IndexServer:
     def _page(self, call: Call, project: str) -> Answer:
         if project not in self.pages:
             return Answer(404)
-        body = self._html(project) if self.html else self._json(project)
+        return self._document(call, self._html(project) if self.html else self._json(project))
+
+    def _root(self, call: Call) -> Answer:
+        """All projects (PEP 691, PEP 503); a serial counts the files that were published."""
+        if self.html:
+            links = "".join(f'<a href="{name}/">{html.escape(name)}</a>\n' for name in self.pages)
+            return self._document(call, f"<!DOCTYPE html><html><body>{links}</body></html>".encode())
+        rows: list[dict[str, Any]] = [{"name": name} for name in self.pages]
+        for row in rows if self.serials else ():
+            row["_last-serial"] = len(self.pages[row["name"]])
+        meta = {"api-version": "1.1", "_last-serial": sum(map(len, self.pages.values()))}
+        return self._document(call, json.dumps({"meta": meta, "projects": rows}).encode())
+
+    def _document(self, call: Call, body: bytes) -> Answer:
         headers = {"Content-Type": HTML_TYPE if self.html else JSON_TYPE}
         if self.max_age is not None:
             headers["Cache-Control"] = f"max-age={self.max_age}"

@@ -133,8 +133,14 @@ def test_notes_are_kept_by_kind_and_project(store: ChannelStore, url: str) -> No
     for reader in (store, ChannelStore(url)):
         assert reader.noted("wants", DEMO) == {"==1.0", ">=2"}
         assert reader.noted("asked", DEMO) == frozenset()
-        assert reader.noted_projects("wants") == {"demo"}
-        assert reader.noted_projects("asked") == {"other"}
+        assert reader.all_noted("wants") == {"demo": {"==1.0", ">=2"}}
+        assert reader.all_noted("asked") == {"other": {""}}
+
+
+def test_a_note_may_be_long(store: ChannelStore, url: str) -> None:
+    long = ",".join(f"!=1.{n}" for n in range(200))
+    store.note("wants", DEMO, [long, "a/b %20"])
+    assert ChannelStore(url).noted("wants", DEMO) == {long, "a/b %20"}
 
 
 def test_documents_are_whole_or_absent(store: ChannelStore, url: str) -> None:

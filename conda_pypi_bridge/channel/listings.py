@@ -56,10 +56,11 @@ class Listings:
             listing.added.update(paths)
             listing.paths |= listing.added
 
-    def forget(self) -> None:
-        """List everything anew."""
+    def forget(self, *prefixes: str) -> None:
+        """List what is below prefixes anew; with none, everything."""
         with self._lock:
-            self._listings.clear()
+            for prefix in prefixes or list(self._listings):
+                self._listings.pop(prefix, None)
 
     def _renew(self, prefix: str, listing: _Listing) -> None:
         with self._lock:

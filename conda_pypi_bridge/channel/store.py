@@ -6,7 +6,7 @@ after it, so whatever is listed is whole; entries and notes are only added, so a
     artefacts/ab/ab12...                      ``.conda`` files
     projects/flask/noarch/FN.json             entries, for a project's shard
     packages/noarch/FN.json                   the same entries, for all that a platform has
-    notes/flask/KIND/HASH                     short texts on a project
+    notes/flask/KIND/=TEXT                    short texts on a project
     documents/NAME                            whatever else is to survive a restart
 """
 
@@ -20,6 +20,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 from fsspec.core import url_to_fs
@@ -34,6 +35,9 @@ _BLOCK = 1 << 20
 
 #: Bytes of entries that are kept in memory.
 _REMEMBERED = 1 << 26
+
+#: How the names of notes begin that are the note, and how long these may be.
+_LITERAL, _LONGEST = "=", 120
 
 _HASH_SIZE = hashlib.sha256().digest_size
 
@@ -147,6 +151,11 @@ class ChannelStore:
         prefix = f"packages/{subdir}"
         return self._entries(f"{prefix}/{path}" for path in sorted(self._listings.below(prefix)))
 
+    def renew(self, projects: Iterable[ProjectName]) -> None:
+        """Look anew for what others have published and noted of projects."""
+        for project in projects:
+            self._listings.forget(f"projects/{project}", f"notes/{project}")
+
     def fingerprints(self) -> Mapping[str, int]:
         """For each project a 64-bit number that changes whenever something of it is published or noted."""
         numbers: dict[str, int] = {}
@@ -160,7 +169,7 @@ class ChannelStore:
     def note(self, kind: str, project: ProjectName, texts: Iterable[str]) -> None:
         """Add short texts on a project; those that are there already cost nothing."""
         prefix = f"notes/{project}"
-        names = {f"{kind}/{hashlib.sha256(text.encode()).hexdigest()[:20]}": text for text in texts}
+        names = {f"{kind}/{_note_name(text)}": text for text in texts}
         new = [name for name in names if name not in self._listings.below(prefix)]
         for name in new:
             self._create(f"{prefix}/{name}", names[name].encode())
@@ -170,14 +179,23 @@ class ChannelStore:
 
     def noted(self, kind: str, project: ProjectName) -> frozenset[str]:
         """The texts of one kind on a project."""
-        prefix = f"notes/{project}"
-        names = [name for name in self._listings.below(prefix) if name.startswith(f"{kind}/")]
-        return frozenset(text.decode() for text in self._contents(f"{prefix}/{n}" for n in names).values())
+        names = self._listings.below(f"notes/{project}")
+        return frozenset(self._note(f"{project}/{name}") for name in names if name.startswith(f"{kind}/"))
 
-    def noted_projects(self, kind: str) -> frozenset[ProjectName]:
-        """The projects on which there are texts of one kind."""
-        found = (path.split("/") for path in self._listings.below("notes"))
-        return frozenset(ProjectName(project) for project, of, _ in found if of == kind)
+    def all_noted(self, kind: str) -> dict[ProjectName, set[str]]:
+        """The texts of one kind on every project that there are some on."""
+        found: dict[ProjectName, set[str]] = {}
+        for path in self._listings.below("notes"):
+            project, of, _ = path.split("/")
+            if of == kind:
+                found.setdefault(ProjectName(project), set()).add(self._note(path))
+        return found
+
+    def _note(self, path: str) -> str:
+        name = path.rpartition("/")[2]
+        if name.startswith(_LITERAL):
+            return unquote(name[len(_LITERAL) :])
+        return b"".join(self._contents([f"notes/{path}"]).values()).decode()
 
     def keep(self, name: str, content: bytes) -> None:
         """Store a document, in place of the one of that name."""
@@ -279,6 +297,12 @@ def _entry_paths(item: Published) -> tuple[str, str]:
         f"projects/{item.project}/{item.subdir}/{item.fn}.json",
         f"packages/{item.subdir}/{item.fn}.json",
     )
+
+
+def _note_name(text: str) -> str:
+    """The file name of a note: the text itself where it is short, so that a listing tells it."""
+    quoted = quote(text, safe="")
+    return f"{_LITERAL}{quoted}" if len(quoted) <= _LONGEST else hashlib.sha256(text.encode()).hexdigest()
 
 
 def _stamped(content: bytes) -> bytes:

@@ -1,0 +1,237 @@
+"""What a channel is to offer of a project: records of the index's newest wheels, and of those others require.
+
+The requirements of what is offered are wants: `y ==1.2.3` has the channel offer that version of `y` too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+from packaging.requirements import Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from .. import translate
+from ..errors import BridgeError, IndexFailure, OfflineError, Untranslatable
+from ..index import Index
+from ..lookup import metadata
+from ..model import Candidate, CoreMetadata, PackageRecord, ProjectName, ProjectPage, Wheel
+from ..names import Names
+from ..once import Once
+from ..versions import conda_version, read_spec
+from . import offers
+from .model import Scope
+from .store import ChannelStore
+from .tasks import Tasks
+
+#: Kinds of notes on a project: specifiers and extras of it that others require, all extras that it was seen
+#: to have, and what its page was seen to say.
+WANTS, WANTED_EXTRAS, EXTRAS, PAGES = "wants", "wanted-extras", "extras", "pages"
+
+#: Plans that are remembered.
+_PLANS = 2000
+
+#: A specifier of these alone is met by the newest version, if by any.
+_OPEN = frozenset({">=", ">"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The records that a subdir is to have of a project, the newest version first.
+
+    `versions` are those that the index still offers, in conda's spelling: what was published of others is
+    offered no more. `unsure` holds what may pass and kept more records away.
+    """
+
+    records: tuple[PackageRecord, ...] = ()
+    versions: frozenset[str] = frozenset()
+    unsure: tuple[BridgeError, ...] = ()
+
+
+class Offering:
+    """Makes plans from what the index says, and keeps what they require in `store`.
+
+    `depth` is how many of the newest versions are offered to each target; `readers` reads metadata. With
+    `follows` every requirement is noted, of the extras that somebody requires, so that the channel has the
+    project; else only what the newest version may not meet.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        index: Index,
+        store: ChannelStore,
+        names: Names,
+        *,
+        depth: int,
+        readers: Tasks[CoreMetadata | BridgeError],
+        follows: bool,
+    ) -> None:
+        self._scope = scope
+        self._index = index
+        self._store = store
+        self._names = names
+        self._depth = depth
+        self._readers = readers
+        self._follows = follows
+        self._plans: Once[tuple[str, ...], Plan] = Once(most=_PLANS)
+        self._extras = threading.Lock()
+
+    def want(self, requirements: Iterable[Requirement]) -> list[ProjectName]:
+        """Note what somebody requires, and return the projects."""
+        projects = []
+        for requirement in requirements:
+            project = ProjectName(canonicalize_name(requirement.name))
+            projects.append(project)
+            self._store.note(WANTS, project, [str(requirement.specifier)])
+            self._store.note(WANTED_EXTRAS, project, map(canonicalize_name, requirement.extras))
+        return projects
+
+    def look(self, project: ProjectName, *, renew: bool = False) -> ProjectPage | None:
+        """What the index has of a project now; that something changed is noted.
+
+        `renew` asks it even if it was asked just now. Raises `IndexFailure` or `OfflineError`.
+        """
+        page = self._index.page(project, renew=renew)
+        self._store.note(PAGES, project, [_state(page)])
+        return page
+
+    def plan(self, project: ProjectName, subdir: str, *, renew: bool = False) -> Plan:
+        """What to offer now. Arguments and errors are as for `look`."""
+        page = self.look(project, renew=renew)
+        if page is None:
+            return Plan()
+        wants = self._store.noted(WANTS, project)
+        extras = self._store.noted(WANTED_EXTRAS, project)
+        key = (project, subdir, _state(page), *sorted(wants), "", *sorted(extras))
+        plan = self._plans.get(key, lambda: self._make(page, subdir, wants))
+        if plan.unsure:
+            self._plans.forget(key)
+        return plan
+
+    def extras(self, project: ProjectName) -> list[str]:
+        """The extras of a project that were seen, in the order in which they were."""
+        return ordered_extras(self._store.noted(EXTRAS, project))
+
+    def _make(self, page: ProjectPage, subdir: str, wants: Iterable[str]) -> Plan:
+        specifiers = [found for text in sorted(wants) if (found := _specifier(text)) is not None]
+        wheels = offers.wheels(page, self._scope, subdir, specifiers, self._depth)
+        readings = [(wheel, self._read(wheel)) for wheel in wheels]
+        records: dict[PackageRecord, None] = {}
+        unsure: list[BridgeError] = []
+        for wheel, read in readings:
+            known = read()
+            if isinstance(known, CoreMetadata):
+                candidate = Candidate(wheel=wheel, metadata=known)
+                records.update(dict.fromkeys(self._records(candidate, page, subdir)))
+            elif type(known) in (IndexFailure, OfflineError):
+                unsure.append(known)
+        versions = frozenset(_conda_versions(page.wheels))
+        return Plan(records=tuple(records), versions=versions, unsure=tuple(unsure))
+
+    def _read(self, wheel: Wheel) -> Callable[[], CoreMetadata | BridgeError]:
+        """Begin to read a wheel's metadata; what is returned waits for it."""
+        work = partial(metadata, self._index, wheel)
+
+        def read() -> CoreMetadata | BridgeError:
+            try:
+                return running.result()
+            except BridgeError as error:
+                return error
+
+        running = self._readers.submit(f"{wheel.sha256} {wheel.url}", work)
+        return read
+
+    def _records(self, candidate: Candidate, page: ProjectPage, subdir: str) -> list[PackageRecord]:
+        """The records of a wheel in a subdir; their requirements and extras are noted."""
+        targets = offers.best_for(page, self._scope, candidate.wheel)
+        offer = offers.offer(candidate, self._scope, self._names.conda_name, targets=targets)
+        made = [record for record in offer.records if record.subdir == subdir]
+        if made:
+            self._note_requirements(candidate)
+            self._note_extras(candidate.wheel.project, {record.extra for record in made} - {""})
+        return made
+
+    def _note_requirements(self, candidate: Candidate) -> None:
+        extras = candidate.metadata.extras
+        if self._follows:
+            extras &= self._store.noted(WANTED_EXTRAS, candidate.wheel.project)
+        wanted: dict[ProjectName, set[str]] = {}
+        for requirement in _requirements(candidate, self._scope, extras):
+            project = ProjectName(canonicalize_name(requirement.name))
+            if self._follows:
+                self._store.note(WANTED_EXTRAS, project, map(canonicalize_name, requirement.extras))
+            if project != candidate.wheel.project and (self._follows or _is_bounded(requirement.specifier)):
+                wanted.setdefault(project, set()).add(str(requirement.specifier))
+        for project, texts in wanted.items():
+            self._store.note(WANTS, project, texts)
+
+    def _note_extras(self, project: ProjectName, extras: set[str]) -> None:
+        with self._extras:  # the list only grows at its end: clients have placeholders that count on it
+            known = self._store.noted(EXTRAS, project)
+            new = sorted(extras - set(ordered_extras(known)))
+            self._store.note(EXTRAS, project, (f"{n:05} {extra}" for n, extra in enumerate(new, len(known))))
+
+
+def ordered_extras(notes: Iterable[str]) -> list[str]:
+    """The extras that notes tell of, in the order in which they were seen."""
+    return list(dict.fromkeys(note.partition(" ")[2] for note in sorted(notes)))
+
+
+def _state(page: ProjectPage | None) -> str:
+    """Text that changes with what a page offers."""
+    if page is None:
+        return "none"
+    rows = sorted(f"{wheel.filename} {wheel.sha256} {wheel.yanked}" for wheel in page.wheels)
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:20]
+
+
+def python_for(record: PackageRecord, scope: Scope) -> str:
+    """The newest minor version of Python of the scope that `record` is for."""
+    spec = next((spec for spec in record.depends if spec.partition(" ")[0] == "python"), "")
+    admitted = read_spec(spec.partition(" ")[2])
+    pythons = sorted(scope.pythons, reverse=True)
+    fitting = (python for python in pythons if any(v in admitted for v in _releases(python)))
+    return str(next(fitting, pythons[0]))
+
+
+def _releases(python: Version) -> Iterator[Version]:
+    return (Version(f"{python}.{micro}") for micro in range(30))
+
+
+def _requirements(candidate: Candidate, scope: Scope, extras: frozenset[str]) -> Sequence[Requirement]:
+    """What a wheel and its extras require in any of the targets, as far as it can be told."""
+    found: dict[Requirement, None] = {}
+    for target in scope.targets("noarch"):
+        try:
+            required = translate.requirements(candidate.metadata, target, extras)
+        except Untranslatable:
+            continue
+        found.update(dict.fromkeys(required))
+    return list(found)
+
+
+def _is_bounded(specifier: SpecifierSet) -> bool:
+    """Whether the newest version need not meet it although another does."""
+    return any(clause.operator not in _OPEN or Version(clause.version).is_prerelease for clause in specifier)
+
+
+@lru_cache(maxsize=16384)
+def _specifier(text: str) -> SpecifierSet | None:
+    """None for what asks for nothing in particular, or was noted by a release that reads more."""
+    try:
+        return SpecifierSet(text) if text else None
+    except InvalidSpecifier:
+        return None
+
+
+def _conda_versions(wheels: Iterable[Wheel]) -> Iterator[str]:
+    for version in {wheel.version for wheel in wheels if wheel.yanked is None}:
+        with contextlib.suppress(Untranslatable):
+            yield conda_version(version)

@@ -1,0 +1,254 @@
+"""Packages for who asks: planned, built the newest first, and offered once enough time has passed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..errors import BridgeError, Busy, IndexFailure, MetadataRefused, OfflineError
+from ..model import PackageRecord, ProjectName
+from .model import Published, Scope
+from .offering import WANTED_EXTRAS, WANTS, Offering, Plan, python_for
+from .packages import Packages
+from .projects import Projects
+from .store import ChannelStore
+from .tasks import Tasks
+
+#: For how many seconds what could not be built is not tried again: where that may pass, and where not.
+_PASSING_SECONDS, _LASTING_SECONDS = 30.0, 3600.0
+
+#: Failures that are remembered.
+_FAILURES = 10_000
+
+#: Behind everything that somebody waits for.
+LATER = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What an answer may take; times in seconds.
+
+    Of the newest `depth` versions, what is built after `first` is offered and the rest built meanwhile; who
+    could be offered nothing waits until `last` and is then told to come back after `retry_after`. `builders`
+    build at once, and `waiting` things wait for their turn. The index is made anew after `index_seconds`, and
+    a page is looked at again after `page_seconds`.
+    """
+
+    depth: int = 3
+    first: float = 5.0
+    last: float = 25.0
+    retry_after: int = 10
+    builders: int = 4
+    waiting: int = 2000
+    index_seconds: float = 5.0
+    page_seconds: float = 5.0
+
+
+class Supply:
+    """Has packages published as they are asked for, within `budget`; safe for threads."""
+
+    def __init__(
+        self, scope: Scope, store: ChannelStore, packages: Packages, offering: Offering, budget: Budget
+    ) -> None:
+        self._scope = scope
+        self._store = store
+        self._packages = packages
+        self._offering = offering
+        self._budget = budget
+        self._planners: Tasks[Any] = Tasks("planners", 16, budget.waiting)
+        self._builders: Tasks[Published] = Tasks("builders", budget.builders, budget.waiting)
+        self._failures: dict[str, tuple[BaseException, float]] = {}
+        self._lock = threading.Lock()
+        #: Projects that were answered from less than what there is: they are to be looked at again.
+        self.owed: set[ProjectName] = set()
+
+    def close(self) -> None:
+        """Let what is being built end, and take nothing more."""
+        self._planners.close()
+        self._builders.close()
+
+    @property
+    def statistics(self) -> dict[str, int]:
+        """What is being done, and what waits, at this moment."""
+        return {
+            "building": self._builders.running,
+            "waiting_builds": self._builders.waiting,
+            "planning": self._planners.running,
+            "waiting_plans": self._planners.waiting,
+        }
+
+    def offered(self, project: ProjectName, subdir: str, *, renew: bool = False) -> list[Published]:
+        """What a subdir has of a project now. With `renew` the index is asked, whenever it was asked last.
+
+        Nothing where the index has nothing usable, what was published before where it does not answer. Raises
+        `Busy` where that may change within moments.
+        """
+        begun = time.monotonic()
+        try:
+            work = partial(self._offering.plan, project, subdir, renew=renew)
+            planned = self._planners.submit(f"{project} {subdir} {renew}", work)
+            plan: Plan = planned.result(self._budget.last)
+        except TimeoutError:
+            return self._before(project, subdir, "the package index is slow")
+        except (IndexFailure, OfflineError) as error:
+            return self._before(project, subdir, str(error))
+        if plan.unsure:
+            self.owed.add(project)
+        known = [item for item in self._published(project, subdir) if item.entry["version"] in plan.versions]
+        have = {item.fn for item in known}
+        missing = [record for record in plan.records if record.fn not in have]
+        running, problems = self._begin(missing)
+        found = [*known, *self._await(running, bool(known), begun)]
+        if found:
+            return found
+        errors = [*plan.unsure, *problems, *map(_error, running)]
+        passing = [error for error in errors if is_passing(error)]
+        if passing:
+            raise Busy(f"nothing of {project} is built yet ({passing[0]})", self._budget.retry_after)
+        return []
+
+    def plans(self, project: ProjectName) -> list[Future[Any]]:
+        """Begin to find out what each subdir is to have of a project; nothing is built."""
+        subdirs = ("noarch", *self._scope.subdirs)
+        plan = self._offering.plan
+        return [
+            self._planners.submit(f"{project} {s} False", partial(plan, project, s), LATER) for s in subdirs
+        ]
+
+    def publish_later(self, records: Iterable[PackageRecord]) -> list[Future[Published]]:
+        """Have packages built when nobody waits for others."""
+        return [self._submit(record, LATER + rank) for rank, record in enumerate(records)]
+
+    def look(self, projects: Collection[ProjectName], seconds: float) -> None:
+        """Ask the index what it has of projects now, for so many seconds; that something changed is noted."""
+        futures = []
+        for project in projects:
+            try:
+                futures.append(self._planners.submit(f"look {project}", partial(self._look, project), LATER))
+            except Busy:
+                break
+        wait(futures, seconds)
+
+    def _look(self, project: ProjectName) -> None:
+        self._offering.look(project, renew=True)
+        if project in self.owed:
+            self.owed.discard(project)
+            for subdir in ("noarch", *self._scope.subdirs):
+                plan = self._offering.plan(project, subdir)
+                self.owed.update([project] if plan.unsure else [])
+                self._begin(plan.records)
+
+    def _published(self, project: ProjectName, subdir: str) -> Sequence[Published]:
+        return [item for item in self._store.published(project) if item.subdir == subdir]
+
+    def _before(self, project: ProjectName, subdir: str, reason: str) -> list[Published]:
+        """What was published before the index stopped answering."""
+        self.owed.add(project)
+        found = [*self._published(project, subdir)]
+        if not found and not any(self._store.published(project)):
+            raise Busy(reason, self._budget.retry_after)
+        return found
+
+    # -- building ----------------------------------------------------------------------------------------
+
+    def _begin(self, records: Sequence[PackageRecord]) -> tuple[list[Future[Published]], list[BaseException]]:
+        """Have records built, the first ones first; what runs, and why others are not tried."""
+        running: list[Future[Published]] = []
+        problems: list[BaseException] = []
+        for rank, record in enumerate(records):
+            problem = self._problem(record)
+            if problem is None:
+                try:
+                    running.append(self._submit(record, rank))
+                except Busy as error:
+                    problem = error
+            if problem is not None:
+                problems.append(problem)
+        return running, problems
+
+    def _submit(self, record: PackageRecord, rank: int) -> Future[Published]:
+        key = f"{record.subdir}/{record.fn}"
+        return self._builders.submit(key, partial(self._build, record), rank)
+
+    def _build(self, record: PackageRecord) -> Published:
+        try:
+            return self._packages.publish(record, python_for(record, self._scope))
+        except (BridgeError, OSError) as error:
+            self._remember(f"{record.subdir}/{record.fn}", error)
+            if is_passing(error):
+                self.owed.add(record.project)
+            raise
+
+    def _remember(self, key: str, error: BaseException) -> None:
+        seconds = _PASSING_SECONDS if is_passing(error) else _LASTING_SECONDS
+        with self._lock:
+            self._failures[key] = error, time.monotonic() + seconds
+            while len(self._failures) > _FAILURES:
+                del self._failures[next(iter(self._failures))]
+
+    def _problem(self, record: PackageRecord) -> BaseException | None:
+        """Why a record is not tried again yet."""
+        error, until = self._failures.get(f"{record.subdir}/{record.fn}", (None, 0.0))
+        return error if time.monotonic() < until else None
+
+    def _await(self, running: Sequence[Future[Published]], content: bool, begun: float) -> list[Published]:
+        """What is built by the first limit; where there would be nothing, the first by the last limit."""
+        waiting = set(running)
+        while waiting:
+            limit = self._budget.first if content else self._budget.last
+            left = begun + limit - time.monotonic()
+            done, waiting = wait(waiting, max(0.0, left), FIRST_COMPLETED)
+            content = content or any(_error(future) is None for future in done)
+            if not done:
+                break
+        return [future.result() for future in running if future.done() and _error(future) is None]
+
+
+class Following:
+    """Finds out what projects require, and what that requires, so that a channel of them is complete."""
+
+    def __init__(self, projects: Projects, supply: Supply, store: ChannelStore) -> None:
+        self._projects = projects
+        self._supply = supply
+        self._store = store
+        self._done: set[tuple[object, ...]] = set()
+
+    def follow(self, seconds: float) -> None:
+        """Go on until nothing new is found. Raises `Busy` where that takes longer."""
+        end = time.monotonic() + seconds
+        tried: set[tuple[object, ...]] = set()
+        while new := [
+            state for state in map(self._state, self._projects.roster()) if state not in self._done | tried
+        ]:
+            tried.update(new)
+            plans = {state: self._supply.plans(state[0]) for state in new}
+            wait([future for futures in plans.values() for future in futures], end - time.monotonic())
+            self._done.update(state for state, futures in plans.items() if all(map(_succeeded, futures)))
+            if time.monotonic() >= end:
+                raise Busy(f"{len(new)} projects are still looked at")
+
+    def _state(self, project: ProjectName) -> tuple[ProjectName, frozenset[str], frozenset[str]]:
+        """A project, and what is wanted of it."""
+        return project, self._store.noted(WANTS, project), self._store.noted(WANTED_EXTRAS, project)
+
+
+def _succeeded(future: Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Whether what failed may work in a while."""
+    lasting = isinstance(error, MetadataRefused)
+    return isinstance(error, (IndexFailure, OfflineError, OSError, Busy, TimeoutError)) and not lasting
+
+
+def _error(future: Future[Published]) -> BaseException | None:
+    """Why a task failed; what is not done has no result yet, which may pass."""
+    if not future.done():
+        return TimeoutError("it is being built")
+    return Busy("the server stops") if future.cancelled() else future.exception()
