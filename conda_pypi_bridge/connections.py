@@ -67,7 +67,7 @@ class _HTTPSConnection(HTTPSConnection):
 
 
 class _Bound(HTTPConnection):
-    """Keeps to hosts by the address that it is connected to: a name may change its own after it was checked."""
+    """Keeps to `upstreams` by the address that it has come to: a checked name may change its own."""
 
     upstreams: Upstreams
 
@@ -83,9 +83,9 @@ def _pools(upstreams: Upstreams | None) -> dict[str, type[HTTPConnectionPool]]:
     """Who makes connections, by scheme."""
     found: dict[str, type[HTTPConnectionPool]] = {}
     for pool, connection in ((HTTPConnectionPool, _HTTPConnection), (HTTPSConnectionPool, _HTTPSConnection)):
-        if upstreams is not None:
-            connection = type("Connection", (_Bound, connection), {"upstreams": upstreams})
-        found[pool.scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
+        bound = type("Connection", (_Bound, connection), {"upstreams": upstreams})
+        made = connection if upstreams is None else bound
+        found[pool.scheme] = type("Pool", (pool,), {"ConnectionCls": made})
     return found
 
 

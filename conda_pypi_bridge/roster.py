@@ -67,7 +67,7 @@ class Roster:
         return ProjectName(self._names[start : self._names.index(_END, start)].decode())
 
     def search(self, text: str, most: int) -> list[ProjectName]:
-        """Up to `most` projects with `text` in the name: those that begin with it first, the shortest first."""
+        """Up to `most` projects with `text` in the name: those that begin with it first, short ones first."""
         wanted = str(canonicalize_name(text)).encode()
         if not wanted:
             return []

@@ -166,7 +166,9 @@ class Sender:
         kind = "trusted" if parts.scheme == "https" and trusted else parts.scheme
         with self._lock:
             if kind not in self._adapters:
-                self._adapters[kind] = Adapter(self._upstreams) if kind == "http" else self._tls(verify=kind != "trusted")
+                self._adapters[kind] = (
+                    Adapter(self._upstreams) if kind == "http" else self._tls(verify=kind != "trusted")
+                )
             return self._adapters[kind], kind != "trusted"
 
     def _tls(self, *, verify: bool) -> Adapter:

@@ -48,7 +48,7 @@ class Upstreams:
         return "" if self._is_public(host) else f"{host} is inside of this network, and no index of ours"
 
     def misled(self, host: str, address: str) -> bool:
-        """Whether a connection to `host` leads into this network after all: names may change their address."""
+        """Whether a connection to `host` leads into this network after all: names change their address."""
         host = host.strip("[]").lower()
         return not (self._is_named(host) or is_public(address))
 
