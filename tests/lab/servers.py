@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,13 @@ class ChannelServer:
 
 class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        super().send_response(code, message)
+        if code == HTTPStatus.NOT_MODIFIED:
+            # RFC 9110: a 304 has what would tell the file apart; rattler takes one without it for an error.
+            changed = Path(self.translate_path(self.path)).stat().st_mtime
+            self.send_header("Last-Modified", self.date_time_string(int(changed)))
 
     def send_head(self) -> Any:
         self.server.paths.append(self.path)  # type: ignore[attr-defined]
