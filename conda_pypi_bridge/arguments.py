@@ -62,6 +62,13 @@ examples:
   {prog} --to ./channel --verify                           whether all that it lists is there
 """
 
+_SERVE_EXAMPLES = """\
+examples:
+  {prog}                                 for this machine alone; the last line tells the channel's URL
+  {prog} --host 0.0.0.0 --token-file tokens.txt --store s3://bucket/channel
+  {prog} --python 3.12 --subdir linux-64 --list curated.txt
+"""
+
 _CACHE_ACTIONS = {
     "show": "show what lies in the caches, and where",
     "verify": "compare what lies in the caches with its checksums",
@@ -107,6 +114,7 @@ def configure_verbs(made: argparse.ArgumentParser) -> None:
     add("doctor", "tell what is wrong with an environment, and fix it", configure_doctor)
     add("cache", "show, verify and clean the caches", configure_cache)
     add("mirror", "write a static channel of what SPECs need", configure_mirror)
+    add("serve", "serve the package index as a conda channel", configure_serve)
     for verb, help_text in _SWITCHES.items():
         add(verb, help_text, partial(configure_switch, verb=verb))
     add("notebook", "make notebooks use the environment of their kernel", _configure_notebook)
@@ -214,16 +222,7 @@ def configure_mirror(made: argparse.ArgumentParser) -> None:
     _teach(made, _MIRROR_EXAMPLES)
     made.add_argument("packages", metavar="SPEC", nargs="*", help='flask, "flask>=3", "flask[async]"')
     made.add_argument("--to", metavar="PLACE", required=True, help="a folder, or a URL that fsspec writes to")
-    scope = made.add_argument_group("environments")
-    # conda's context has a ``subdir`` of its own.
-    _option(
-        scope, "--python", action="append", dest="pythons", metavar="X.Y",
-        help="a minor version of Python; may be repeated (default: 3.10 to 3.13)",
-    )  # fmt: skip
-    _option(
-        scope, "--subdir", action="append", dest="platforms", metavar="SUBDIR",
-        help="a platform, such as linux-64; may be repeated (default: this machine's)",
-    )  # fmt: skip
+    _add_scope(made, "this machine's")
     held = made.add_argument_group("what the channel holds")
     _option(held, "--versions", type=_number, metavar="N", help="the newest N of each SPEC (default: 1)")
     _option(held, "--together", action="store_true", help="all SPECs must go into one environment")
@@ -238,6 +237,56 @@ def configure_mirror(made: argparse.ArgumentParser) -> None:
     _option(made, "--scheduler", metavar="ADDRESS", help="build on the workers of this Dask scheduler")
     _option(made, "-d", "--dry-run", action="store_true", help="only show what would be built")
     _add_said(made)
+
+
+def configure_serve(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of serve."""
+    made.set_defaults(verb="serve")
+    made.description = (
+        "Serve the projects of the package index as a channel, for conda, mamba, pixi and rattler alike. A "
+        "package is built when somebody first asks for it, and kept."
+    )
+    _teach(made, _SERVE_EXAMPLES)
+    network = made.add_argument_group("network")
+    _option(
+        network, "--host", metavar="ADDRESS", help="where to listen (default: 127.0.0.1, this machine alone)"
+    )
+    _option(network, "--port", type=_port, metavar="N", help="default: 8650; 0 for any that is free")
+    _option(
+        network, "--token-file", metavar="FILE", help="tokens, one a line: nobody is answered without one"
+    )
+    _option(
+        network, "--allow-host", action="append", metavar="HOST",
+        help="ask no hosts but those of the index and this one (a pattern)",
+    )  # fmt: skip
+    _add_scope(made, "Linux, macOS and Windows")
+    made_of = made.add_argument_group("what the channel holds")
+    _option(
+        made_of, "--store", metavar="URL", help="a folder, or a URL that fsspec reads (default: in the cache)"
+    )
+    _option(made_of, "--projects", metavar="FILE", help="only the projects listed, and what they require")
+    _option(made_of, "--list", metavar="FILE", help="requirements to build now, closure included")
+    _option(made_of, "--versions", type=_number, metavar="N", help="of each project (default: 3)")
+    _option(
+        made_of, "--budget", type=_seconds, metavar="SECONDS", help="to build for one request (default: 5)"
+    )
+    _add_indexes(made.add_argument_group("package index"))
+    _option(made, "-q", "--quiet", action="store_true", help="log no requests but those that failed")
+    _option(made, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
+
+
+def _add_scope(made: argparse.ArgumentParser, platforms: str) -> None:
+    """Options that tell for which environments a channel is; `platforms` is the default in words."""
+    scope = made.add_argument_group("environments")
+    _option(
+        scope, "--python", action="append", dest="pythons", metavar="X.Y",
+        help="a minor version of Python; may be repeated (default: 3.10 to 3.13)",
+    )  # fmt: skip
+    # conda's context has a ``subdir`` of its own.
+    _option(
+        scope, "--subdir", action="append", dest="platforms", metavar="SUBDIR",
+        help=f"a platform, such as linux-64; may be repeated (default: {platforms})",
+    )  # fmt: skip
 
 
 def configure_switch(made: argparse.ArgumentParser, verb: str) -> None:
@@ -275,11 +324,25 @@ def _days(text: str) -> float:
     return days
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port < 1 << 16:
+        raise argparse.ArgumentTypeError("a number from 0 to 65535")
+    return port
+
+
 def _number(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("a number from 1 on")
     return number
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 45:
+        raise argparse.ArgumentTypeError("a number of seconds up to 45: conda waits 60 for an answer")
+    return seconds
 
 
 def _level(text: str) -> int:
@@ -304,12 +367,17 @@ def _add_index(made: argparse.ArgumentParser) -> None:
     """Options on package indexes, and files that tell what is wanted of them."""
     index = made.add_argument_group("package index")
     _option(index, "-r", "--requirement", action="append", metavar="FILE", help="what a file lists, too")
-    _option(index, "-i", "--index-url", metavar="URL", help="the package index (PEP 503 or 691)")
+    _add_indexes(index)
+    _option(index, "--pre", action="store_true", help="allow pre-releases")
+
+
+def _add_indexes(group: Any) -> None:
+    """Options that name package indexes."""
+    _option(group, "-i", "--index-url", metavar="URL", help="the package index (PEP 503 or 691)")
     _option(
-        index, "--extra-index-url", action="append", metavar="URL",
+        group, "--extra-index-url", action="append", metavar="URL",
         help="a further index; the first that has a project serves it",
     )  # fmt: skip
-    _option(index, "--pre", action="store_true", help="allow pre-releases")
 
 
 def configure_remove(made: argparse.ArgumentParser) -> None:

@@ -152,6 +152,13 @@ def _mirror(args: argparse.Namespace, opened: Open) -> Told:
     return Told(document=done.document, text=done.text, status=done.status, needed=done.status != 0)
 
 
+def _serve(args: argparse.Namespace, opened: Open) -> Told:
+    from .server import running
+
+    status = running.carry_out(args)
+    return Told(document={"success": True}, text=lambda seconds: "Stopped.", status=status)
+
+
 VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
     "install": _install,
     "remove": _remove,
@@ -159,6 +166,7 @@ VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
     "doctor": _doctor,
     "cache": _cache,
     "mirror": _mirror,
+    "serve": _serve,
     "enable": _switch,
     "disable": _switch,
     "status": _status,

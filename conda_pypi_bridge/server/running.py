@@ -1,0 +1,199 @@
+"""The verb ``serve``: from its options to a server that runs until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from packaging.requirements import Requirement
+from packaging.version import InvalidVersion, Version
+
+from .. import condarc, requirementfiles, settings
+from ..channel.model import Scope
+from ..display import plain
+from ..errors import BridgeError, ConfigError
+from ..index import Index
+from ..namedata import load_table
+from ..names import Names
+from ..requirementfiles import RequirementFile
+from ..session import index_config
+from ..specs import parse_spec
+from ..store import cache_folder, index_cache
+from .curated import publish_curated
+
+if TYPE_CHECKING:
+    from ..channel.catalogue import Catalogue
+
+HOST, PORT = "127.0.0.1", 8650
+
+#: What a channel is for, where the command line does not say.
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+SUBDIRS = ("linux-64", "linux-aarch64", "osx-64", "osx-arm64", "win-64")
+
+#: Exit statuses by the signal that ended the server.
+_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 0}
+
+
+def carry_out(args: argparse.Namespace) -> int:
+    """Serve until a signal comes. Returns the exit status; raises `BridgeError` where that cannot be."""
+    _require_libraries()
+    from .app import Server
+    from .limits import Limits, Tokens
+    from .logs import configure
+
+    limits = Limits()
+    file = getattr(args, "token_file", None)
+    tokens = Tokens.read(Path(file)) if file else Tokens()
+    host, port = getattr(args, "host", HOST), getattr(args, "port", PORT)
+    with contextlib.ExitStack() as open_until_the_end:
+        listening = open_until_the_end.enter_context(listen(host, port))
+        catalogue = open_until_the_end.enter_context(contextlib.closing(_catalogue(args)))
+        configure(quiet=bool(getattr(args, "quiet", False)))
+        print(plain(_welcome(listening, locked=bool(tokens))), flush=True)
+        application = Server(catalogue, tokens=tokens, limits=limits).application()
+        return _STATUS[_serve(application, listening, limits.grace)]
+
+
+def _require_libraries() -> None:
+    """Raises `ConfigError` where the extra ``server`` is not installed."""
+    try:
+        import fsspec  # noqa: F401
+        import msgpack  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"serve needs {error.name}, which is not installed",
+            hint='Install it: pip install "conda-pypi-bridge[server]"',
+        ) from None
+
+
+def _scope(args: argparse.Namespace) -> Scope:
+    """Raises `ConfigError` for what is no version or no platform."""
+    try:
+        pythons = [Version(text) for text in dict.fromkeys(getattr(args, "pythons", PYTHONS))]
+    except InvalidVersion as error:
+        raise ConfigError(f"--python: {error}") from None
+    subdirs = dict.fromkeys(getattr(args, "platforms", SUBDIRS))
+    return Scope(subdirs=tuple(subdirs), pythons=tuple(sorted(pythons)))
+
+
+def _catalogue(args: argparse.Namespace) -> Catalogue:
+    """What is to be served. Raises `BridgeError` for options that cannot be used."""
+    from ..channel.catalogue import Budget, Catalogue
+    from ..channel.store import ChannelStore
+
+    scope = _scope(args)
+    first = getattr(args, "budget", Budget.first)
+    budget = Budget(depth=getattr(args, "versions", Budget.depth), first=first, last=max(first, Budget.last))
+    index, names = _index(args, budget.page_seconds)
+    store = ChannelStore(getattr(args, "store", None) or cache_folder() / "channel")
+    projects = getattr(args, "projects", None)
+    made = Catalogue(
+        scope, index, store, names, projects=_requirements(projects) if projects else None, budget=budget
+    )
+    if curated := getattr(args, "list", None):
+        publish_curated(_requests(curated), made, index, names)
+    return made
+
+
+def _index(args: argparse.Namespace, page_seconds: float) -> tuple[Index, Names]:
+    """The indexes as at the other doors, and what their projects are called; no environment is looked at."""
+    prefix = Path(sys.prefix)
+    conda = condarc.load(prefix, os.environ, Path.home())
+    ours = settings.read(conda.plugins)
+    config = index_config(args, RequirementFile(), prefix, conda, ours)
+    config = replace(config, allowed_hosts=frozenset(getattr(args, "allow_host", ())))
+    index = Index(config, index_cache(), page_seconds=page_seconds)
+    return index, Names(user=ours.names, table=load_table())
+
+
+def _requests(file: str) -> list[str]:
+    return list(requirementfiles.read([file], environ=os.environ).requests)
+
+
+def _requirements(file: str) -> list[Requirement]:
+    """What a requirements file lists. Raises `SpecError` for what an index cannot have."""
+    parsed = [parse_spec(text.partition(";")[0], {}) for text in _requests(file)]
+    return [request.requirement for request in parsed if request is not None and request.requirement]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises `BridgeError` where that cannot be."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise ConfigError(f"--host {host}: {error.strerror or error}") from None
+    # asyncio turns off Nagle's algorithm for sockets that name their protocol, and for no others.
+    listening = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":  # elsewhere it would let two servers have one port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise BridgeError(
+                f"port {port} of {host} is in use", hint="Choose another: --port N, or --port 0 for any."
+            ) from None
+        raise BridgeError(f"cannot listen on port {port} of {host}: {error.strerror}") from None
+    return listening
+
+
+def _welcome(listening: socket.socket, *, locked: bool) -> str:
+    """One line that tells how to reach it."""
+    host, port = listening.getsockname()[:2]
+    shown = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
+    shown = f"[{shown}]" if ":" in shown else shown
+    token = "t/TOKEN/" if locked else ""
+    return f"The channel is at http://{shown}:{port}/{token}pypi (Ctrl-C stops)"
+
+
+def _serve(application: Any, listening: socket.socket, grace: float) -> signal.Signals:
+    """Answer requests until a signal comes, which is returned."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """uvicorn would end the process by the signal; we end it in our own way."""
+
+        ended_by = signal.SIGINT
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            before = {number: signal.signal(number, self.handle_exit) for number in _STATUS}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            self.force_exit = self.should_exit  # at the second signal
+            self.should_exit = True
+            self.ended_by = signal.Signals(sig)
+
+    server = Server(
+        uvicorn.Config(
+            application,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=int(grace),
+        )
+    )
+    asyncio.run(server.serve(sockets=[listening]))
+    return server.ended_by
