@@ -16,11 +16,11 @@ from typing import Any
 
 import msgpack
 import uvicorn
-from conda_pypi_bridge.channel.catalogue import Budget, Catalogue
 from packaging.requirements import Requirement
 from packaging.version import Version
 
 from conda_pypi_bridge.answers import Limits as IndexLimits
+from conda_pypi_bridge.channel.catalogue import Budget, Catalogue
 from conda_pypi_bridge.channel.model import Scope
 from conda_pypi_bridge.channel.store import ChannelStore
 from conda_pypi_bridge.config import IndexConfig

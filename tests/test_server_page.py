@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 import requests
-from conda_pypi_bridge.channel.catalogue import Catalogue
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from conda_pypi_bridge.channel.catalogue import Catalogue
 from conda_pypi_bridge.server import page as page_of
 from conda_pypi_bridge.server.limits import Tokens
 from conda_pypi_bridge.server.page import Release, Shown
 from tests.channelserver import catalogue_of, serving
 from tests.indexserver import IndexServer
+from tests.test_server import shard
 
 TOKEN = "0123456789abcdef-conda"
 HOSTILE = """<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>'"&"""
@@ -89,6 +90,9 @@ def test_a_person_searches_a_project_and_copies_the_command(page: Page, url: str
 
 def test_a_project_shows_its_versions_newest_first(page: Page, url: str) -> None:
     page.goto(f"{url}/?project=Moo")
+    expect(page.get_by_text("Nothing of it is made yet")).to_be_visible()
+    shard(url, "moo")
+    page.reload()
     rows = page.get_by_role("row").all_inner_texts()
     assert [row.split("\t")[:3] for row in rows[1:]] == [
         ["2.0", "noarch", "3.12"],
@@ -136,14 +140,15 @@ def test_what_somebody_hostile_typed_or_named_stays_text(page: Page, url: str) -
         assert "<img" not in text and text.count("<script") == 1 and 'onerror="' not in text
 
 
-def test_the_policy_admits_nothing_of_others(page: Page, url: str) -> None:
+def test_the_policy_admits_nothing_of_others(browser: Browser, url: str) -> None:
+    page = browser.new_page()
     page.goto(url)
     policy = requests.get(url).headers["Content-Security-Policy"]
     assert "'unsafe" not in policy and "http" not in policy and policy.startswith("default-src 'none'")
     assert page.evaluate("getComputedStyle(document.body).maxWidth") != "none"  # its own style is applied
     refused = page.evaluate("fetch('/healthz').then(() => 'sent', () => 'refused')")
     assert refused == "refused"
-    page.context.clear_cookies()
+    page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -100,7 +100,7 @@ class Server:
         digest = match["digest"]
         data = self._catalogue.warm(subdir, digest)
         if data is None:
-            data = await self._making(self._catalogue.shard, subdir, digest, key=(subdir, digest))
+            data = await self._making(self._catalogue.shard, subdir, digest, key=f"{subdir} {digest}")
         return content(request, data, _etag(data), "shard.zst", f"{self._shared}, {_FOR_EVER}")
 
     async def _file(self, request: Request) -> Response:

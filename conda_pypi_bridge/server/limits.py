@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import itertools
 import re
-from collections.abc import Callable, Hashable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import BridgeError, ConfigError
+from ..channel.tasks import Tasks
+from ..errors import BridgeError, Busy, ConfigError
 
 #: What conda takes for a token in a URL, and so long that nobody guesses it.
 _TOKEN = re.compile(r"[A-Za-z0-9-]{16,256}")
@@ -26,8 +28,8 @@ class Limits:
 
     `in_flight` requests are answered at a time; `threads` make answers, for as many more as `waiting`.
     An answer is begun within `deadline` (conda waits 60 seconds), and a piece of a file sent within
-    `patience`. Who is turned away is told to come back after `retry_after`. `grace` is what requests have
-    to end when the server is to stop.
+    `patience`. Who is turned away is told to come back after `retry_after`. `target` is the length of an
+    address. When the server is to stop, requests have `grace` to end, and then builds as long again.
     """
 
     in_flight: int = 256
@@ -37,7 +39,7 @@ class Limits:
     patience: float = 60.0
     retry_after: int = 2
     target: int = 2048
-    grace: float = 10.0
+    grace: float = 5.0
 
 
 class Overloaded(BridgeError):
@@ -55,41 +57,40 @@ class Workers:
     """
 
     def __init__(self, limits: Limits, name: str) -> None:
-        self._limits = limits
-        self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix=name)
-        self._calls: dict[Hashable, asyncio.Future[Any]] = {}
+        self._deadline = limits.deadline
+        self._tasks: Tasks[Any] = Tasks(name, limits.threads, limits.waiting)
+        self._count = itertools.count()
 
     @property
     def under_way(self) -> int:
         """How many calls run or wait for a thread."""
-        return len(self._calls)
+        return self._tasks.running + self._tasks.waiting
 
-    async def __call__(self, function: Callable[..., V], *args: Any, key: Hashable = None) -> V:
+    async def __call__(self, function: Callable[..., V], *args: Any, key: str = "") -> V:
         """What the blocking `function` returns or raises; calls of one `key` are one. Raises `Overloaded`."""
-        key = object() if key is None else key
-        call = self._calls.get(key)
-        if call is None:
-            if len(self._calls) >= self._limits.threads + self._limits.waiting:
-                raise Overloaded("queue")
-            call = asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
-            self._calls[key] = call
-            call.add_done_callback(lambda done: self._ended(key, done))
         try:
-            result: V = await asyncio.wait_for(asyncio.shield(call), self._limits.deadline)
+            task = self._tasks.submit(key or f"call {next(self._count)}", partial(function, *args))
+        except Busy:
+            raise Overloaded("queue") from None
+        call = asyncio.wrap_future(task)
+        call.add_done_callback(_see)
+        try:
+            result: V = await asyncio.wait_for(asyncio.shield(call), self._deadline)
         except asyncio.TimeoutError:
             if call.done():
                 raise
             raise Overloaded("deadline") from None
         return result
 
-    def _ended(self, key: Hashable, call: asyncio.Future[Any]) -> None:
-        del self._calls[key]
-        if not call.cancelled():
-            call.exception()  # seen, even where everybody who waited for it has gone
-
     def close(self) -> None:
         """Start no more calls; those that run are not waited for."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._tasks.close(0)
+
+
+def _see(call: asyncio.Future[Any]) -> None:
+    """Take note of a failure, even where everybody who waited for it has gone."""
+    if not call.cancelled():
+        call.exception()
 
 
 class Tokens:

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,6 @@ from packaging.version import InvalidVersion, Version
 
 from .. import condarc, requirementfiles, settings
 from ..channel.model import Scope
-from ..display import plain
 from ..errors import BridgeError, ConfigError
 from ..index import Index
 from ..namedata import load_table
@@ -56,13 +56,17 @@ def carry_out(args: argparse.Namespace) -> int:
     file = getattr(args, "token_file", None)
     tokens = Tokens.read(Path(file)) if file else Tokens()
     host, port = getattr(args, "host", HOST), getattr(args, "port", PORT)
-    with contextlib.ExitStack() as open_until_the_end:
-        listening = open_until_the_end.enter_context(listen(host, port))
-        catalogue = open_until_the_end.enter_context(contextlib.closing(_catalogue(args)))
-        configure(quiet=bool(getattr(args, "quiet", False)))
-        print(plain(_welcome(listening, locked=bool(tokens))), flush=True)
+    configure(quiet=bool(getattr(args, "quiet", False)))
+    with listen(host, port) as listening:
+        catalogue = _catalogue(args)
+        print(_welcome(listening, locked=bool(tokens)), flush=True)
         application = Server(catalogue, tokens=tokens, limits=limits).application()
-        return _STATUS[_serve(application, listening, limits.grace)]
+        ended_by = _serve(application, listening, limits.grace)
+    # What is cut off is neither listed nor left behind: no need to wait for slow hosts.
+    closing = threading.Thread(target=catalogue.close, daemon=True)
+    closing.start()
+    closing.join(limits.grace)
+    return _STATUS[ended_by]
 
 
 def _require_libraries() -> None:
