@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +38,9 @@ class Recipe:
     level: int
     allow_hooks: bool = False
 
+
+#: Seconds to wait for a scheduler.
+_PATIENCE = 10
 
 #: What becomes of packages, in the order in which they are done.
 Outcomes = Iterator[Published | Failed]
@@ -118,7 +121,7 @@ def on_cluster(
         hint = "Install the extra 'cluster': python -m pip install 'conda-pypi-bridge[cluster]'"
         raise ConfigError("a cluster needs the package distributed", hint=hint) from None
     try:
-        client: Any = Client(address, set_as_default=False)
+        client: Any = Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the scheduler at {address} does not answer: {error}") from error
     with client:
@@ -132,21 +135,25 @@ def on_cluster(
             batch_size=1000,
         )
         try:
-            yield _gathered({job: one.record.dist for job, one in zip(jobs, todo, strict=True)})
+            names = {job: one.record.dist for job, one in zip(jobs, todo, strict=True)}
+            yield _gathered(names, client.loop)
         finally:
             client.cancel(jobs, force=True)
 
 
-def _gathered(jobs: Mapping[Any, str]) -> Outcomes:
+def _gathered(jobs: Mapping[Any, str], loop: Any) -> Outcomes:
     """The outcomes of jobs, which are named by their packages."""
     from distributed import as_completed as completed
     from distributed.scheduler import KilledWorker
 
-    for job in completed(list(jobs)):
+    for job in completed(list(jobs), loop=loop):
         try:
             yield job.result()
         except KilledWorker as error:
             yield Failed(dist=jobs[job], reason=f"the workers that were to build it died: {error}")
+        except CancelledError:
+            hint = "Run again: what was built is there."
+            raise BridgeError("the cluster forgot what it was to build", hint=hint) from None
 
 
 def _build_there(chosen: Chosen, *, recipe: Recipe, url: str, config: IndexConfig) -> Published | Failed:

@@ -138,6 +138,7 @@ class StaticChannel:
     def settle(self) -> None:
         """No entry waits any more: all are listed."""
         self.place.delete_folder(_WAITING)
+        self.place.sweep()
 
     def prune(self, items: Mapping[Key, Published], subdirs: Iterable[str]) -> list[str]:
         """Delete packages and shards that are not of `items`, which are listed; returns their paths."""

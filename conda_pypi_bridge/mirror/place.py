@@ -15,7 +15,7 @@ from fsspec.core import url_to_fs
 
 from ..credentials import public_url
 from ..errors import BridgeError, ConfigError
-from ..locks import own_folder
+from ..locks import own_folder, sweep
 from ..lookup import FETCHERS
 
 _BLOCK = 1 << 20
@@ -58,6 +58,11 @@ class Place:
         """Make the folder, where it is one."""
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
+
+    def sweep(self) -> None:
+        """Delete what processes that died had not finished."""
+        if self.folder is not None:
+            sweep(self.folder)
 
     def read(self, path: str) -> bytes | None:
         """The content of a file; None where there is none."""

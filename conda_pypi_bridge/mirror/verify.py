@@ -107,12 +107,10 @@ def _package(
                 reporter.advance(size=len(block))
         reporter.advance(files=1)
         found = {"size": size, "sha256": sha256.hexdigest(), "md5": md5.hexdigest()}
-        differing = [
-            f"its {key} is {value}, and its entry says {item.entry.get(key)}"
-            for key, value in found.items()
-            if value != item.entry.get(key)
-        ]
-        return differing or _contents(copy, item)
+        for key, value in found.items():
+            if value != item.entry.get(key):
+                return [f"its {key} is {value}, and its entry says {item.entry.get(key)}"]
+        return _contents(copy, item)
 
 
 def _contents(package: Path, item: Published) -> list[str]:
