@@ -175,10 +175,11 @@ def _carry_out(
         return outcome
     if not engine.confirm(outcome.plan, reporter):
         raise Cancelled
-    from .make import make
-
     missing = [row.package for row in outcome.fetched if row.package is not None]
-    make(missing, target, engine.stage, index, options, reporter)
+    if missing:
+        from .make import make
+
+        make(missing, target, engine.stage, index, options, reporter)
     reporter.phase("Linking")
     engine.link(outcome.plan)
     return outcome
