@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from venv import EnvBuilder
 
 import pytest
 
@@ -195,12 +196,18 @@ def test_a_folder_that_is_no_environment_is_refused(
     assert not list((tmp_path / "folder").iterdir())
 
 
-def test_what_sends_is_imported_only_where_something_is_sent(install: Bridge) -> None:
-    """`requests` takes as long to start as Python itself."""
-    loaded = [install("moo", env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr for _ in ("missing", "satisfied")]
-    sends = {"requests", "urllib3", "conda_pypi_bridge.sending"}
-    found = [sends & {line.rpartition("|")[2].strip() for line in text.splitlines()} for text in loaded]
-    assert found == [sends, set()]
+def test_what_is_heavy_is_imported_only_where_it_is_needed(install: Bridge, tmp_path: Path) -> None:
+    """`requests`, and rattler, take as long to start as Python itself; what uses them, longer."""
+    heavy = {"requests", "rattler", *(f"conda_pypi_bridge.{name}" for name in ("build", "index", "resolve"))}
+
+    def imported(*args: str | Path) -> set[str]:
+        told = install("moo", *args, env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr
+        return heavy & {line.rpartition("|")[2].strip() for line in told.splitlines()}
+
+    EnvBuilder(symlinks=True).create(tmp_path / "other")
+    assert imported() == heavy
+    assert "conda_pypi_bridge.build" not in imported("-p", tmp_path / "other")  # the packages are there
+    assert imported() == set()
 
 
 def test_the_question_can_be_answered_with_no(bridge: Bridge, venv: Path, index: IndexServer) -> None:
