@@ -25,7 +25,7 @@ FIELD = re.compile(r'(\w+)="([^"]*)"')
 
 
 def sized(of: Candidate) -> Candidate:
-    return replace(of, wheel=replace(of.wheel, size=1234))
+    return replace(of, wheel=of.wheel._replace(size=1234))
 
 
 def entries(of: Candidate) -> dict[str, dict[str, Any]]:

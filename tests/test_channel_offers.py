@@ -312,6 +312,33 @@ def test_every_extra_has_a_metapackage() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("marker", "added"),
+    [
+        ('extra == "a-b"', True),
+        ("extra == 'A_B'", True),
+        ('"a.b" == extra', True),
+        ('extra == "other"', False),
+        ('extra == "other" or extra == "a-b"', True),
+        ('extra == "other" and extra == "a-b"', False),
+        ('extra != "other" and extra != ""', True),
+        ('python_version < "3"', False),
+        ('os_name == "extra"', False),
+        ("", False),
+    ],
+)
+def test_an_extra_adds_what_its_markers_say(marker: str, added: bool) -> None:
+    of = candidate(requires=[f"more; {marker}" if marker else "more"], extras={"a-b": [], "other": []})
+    (made,) = (made for made in records(of) if made.extra == "a-b")
+    assert ("more" in made.depends) == added
+
+
+def test_an_extra_of_a_local_version_names_the_build_of_the_project() -> None:
+    of = candidate("pkg-1.0+cu12-py3-none-any.whl", requires=["base"], extras={"x": ["httpx"], "y": []})
+    found = {made.extra: made for made in records(of)}
+    assert f"pkg ==1.0 {found[''].build}" in found["x"].depends
+
+
 def test_an_extra_differs_by_platform_where_its_requirements_do() -> None:
     found = table(candidate(extras={"std": ["uvloop; sys_platform!='win32'"]}))
     assert {(subdir, depends) for subdir, name, depends in found if "_extra_" in name} == {

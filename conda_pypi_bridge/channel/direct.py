@@ -21,9 +21,9 @@ from typing import Any
 from ..errors import BridgeError, Untranslatable
 from ..model import Candidate, PackageRecord, Target
 from ..translate import ConvertName
-from ..versions import NOTHING, VersionSet, read_spec
+from ..versions import NOTHING, VersionSet
 from .model import Scope
-from .offers import is_pure, offer
+from .offers import is_pure, offer, python_of
 
 
 def entries(
@@ -93,18 +93,13 @@ def _merged(records: Iterable[PackageRecord], *, without: str = "") -> list[str]
     conditions: dict[str, VersionSet] = {}
     possible = NOTHING
     for made in records:
-        python = _python(made)
+        python = python_of(made)
         possible |= python
         for spec in made.depends:
             if _name(spec) not in {"python", without}:
                 conditions[spec] = conditions.get(spec, NOTHING) | python
     merged = [_bracketed(spec, _when(pythons, possible)) for spec, pythons in conditions.items()]
     return sorted(merged if without else [*merged, _bracketed(f"python {possible}".strip())])
-
-
-def _python(made: PackageRecord) -> VersionSet:
-    spec = next((spec for spec in made.depends if _name(spec) == "python"), "python")
-    return read_spec(spec.partition(" ")[2])
 
 
 def _name(spec: str) -> str:

@@ -16,15 +16,19 @@ from functools import lru_cache
 from itertools import islice
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import Tag
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from ..errors import BridgeError, NoFittingWheel, Untranslatable
 from ..model import Candidate, PackageRecord, ProjectPage, Target, Wheel
 from ..tags import best_wheel
 from ..translate import ConvertName, record
+from ..versions import EVERYTHING, VersionSet, read_spec
 from .model import Scope
 
 _RELEASE = re.compile(r"\d+\.\d+(?:\.\d+)?")
+_EXTRA = re.compile(r'\bextra == "(?P<right>[^"]*)"|"(?P<left>[^"]*)" == extra\b')
 _ABI = "python_abi "
 
 
@@ -172,10 +176,9 @@ def offer(
     """
     found: dict[PackageRecord, set[str]] = {}
     refused: dict[str, BridgeError] = {}
-    for target in scope.targets("noarch") if targets is None else targets:
-        for python in pythons(candidate, target):
-            for made in _records(candidate, python, conda_name, refused):
-                found.setdefault(made, set()).add(target.subdir)
+    for alike in _groups(candidate, scope.targets("noarch") if targets is None else targets):
+        for made in _records(candidate, alike, conda_name, refused):
+            found.setdefault(made, set()).add(alike[0].subdir)
     pure = is_pure(candidate.wheel)
     everywhere = set(scope.subdirs)
     listed = [
@@ -202,23 +205,70 @@ def pythons(candidate: Candidate, target: Target) -> Iterator[Target]:
             yield replace(target, python=python, markers={**target.markers, **full})
 
 
+def python_of(made: PackageRecord) -> VersionSet:
+    """The Pythons for which a record is true, as its dependencies tell."""
+    specs = (spec.split(" ") for spec in made.depends)
+    return next((read_spec(spec[1]) for spec in specs if spec[0] == "python" and spec[1:]), EVERYTHING)
+
+
+def _groups(candidate: Candidate, targets: Iterable[Target]) -> list[list[Target]]:
+    """The targets that can use a wheel, those together that differ in nothing but Python's version to it."""
+    tags, requires_python = candidate.wheel.tags, candidate.metadata.requires_python
+    found: dict[tuple[str, tuple[Tag, ...]], dict[Version, Target]] = defaultdict(dict)
+    for target in targets:
+        ranks = target.ranks
+        fitting = tuple(sorted(tags & ranks.keys(), key=ranks.__getitem__))
+        for like in pythons(candidate, target) if fitting else ():
+            if requires_python.contains(like.python, prereleases=True):
+                found[target.subdir, fitting].setdefault(like.python, like)
+    return [list(alike.values()) for alike in found.values()]
+
+
 def _records(
-    candidate: Candidate, target: Target, conda_name: ConvertName, refused: dict[str, BridgeError]
+    candidate: Candidate, alike: Sequence[Target], conda_name: ConvertName, refused: dict[str, BridgeError]
 ) -> Iterator[PackageRecord]:
-    """The records for one target; what cannot be expressed is noted in `refused`, the rest stands."""
-    if target.ranks.keys().isdisjoint(candidate.wheel.tags):
-        return
-    if not candidate.metadata.requires_python.contains(target.python, prereleases=True):
-        return
-    for extra in ("", *sorted(candidate.metadata.extras)):
-        try:
-            made = record(candidate, target, conda_name, extra=extra)
-        except (NoFittingWheel, Untranslatable) as error:
-            refused.setdefault(str(error), error)
-            if not extra:
-                return
-        else:
-            yield _metapackage(made) if extra else _relaxed(made)
+    """The records for a group; what cannot be expressed is noted in `refused`, the rest stands."""
+
+    def distinct(candidate: Candidate, targets: Iterable[Target], extra: str = "") -> list[PackageRecord]:
+        """A record is the same for all Pythons in its range: one is made of each."""
+        found: list[PackageRecord] = []
+        for target in targets:
+            if not _covers(found, target):
+                try:
+                    found.append(record(candidate, target, conda_name, extra=extra))
+                except (NoFittingWheel, Untranslatable) as error:
+                    refused.setdefault(str(error), error)
+        return found
+
+    own = distinct(candidate, alike)
+    yield from map(_relaxed, own)
+    served = [target for target in alike if _covers(own, target)]
+    for extra in sorted(candidate.metadata.extras):
+        yield from map(_metapackage, distinct(_of_extra(candidate, extra), served, extra))
+
+
+def _of_extra(candidate: Candidate, extra: str) -> Candidate:
+    """The candidate without requirements that only other extras have: dozens of extras are not rare.
+
+    A marker that compares ``extra`` with other names alone is as true for this extra as for none. Of a local
+    version nothing is left out: its extra depends on the build string, which all requirements decide.
+    """
+    if candidate.wheel.version.local is not None:
+        return candidate
+    kept = tuple(r for r in candidate.metadata.requires_dist if _may_add(str(r.marker or ""), extra))
+    return replace(candidate, metadata=replace(candidate.metadata, requires_dist=kept))
+
+
+@lru_cache(maxsize=65536)
+def _may_add(marker: str, extra: str) -> bool:
+    named = [match["left"] or match["right"] for match in _EXTRA.finditer(marker)]
+    if len(named) != len(re.findall(r"\bextra\b", marker)):
+        return True
+    return any(canonicalize_name(name) == extra for name in named)
+
+
+def _covers(made: Iterable[PackageRecord], target: Target) -> bool:
+    return any(target.python in python_of(one) for one in made)
 
 
 def _relaxed(made: PackageRecord) -> PackageRecord:
