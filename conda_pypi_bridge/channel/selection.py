@@ -87,10 +87,11 @@ def select(
     for text in texts:
         _refuse_what_is_not_ours(text, names)
     chooser = _Chooser(index, names, options, versions, together)
-    selected = _Selected(scope, index, names)
+    candidates = _Candidates(index)
+    selected = _Selected(scope, candidates, names)
     for target in scope.targets("noarch"):
         reporter.phase(f"Reading the package index for {target.subdir}")
-        selected.take(target, _all_micros(chooser, texts, target, index))
+        selected.take(target, _all_micros(chooser, texts, target, candidates))
     return selected.selection()
 
 
@@ -125,7 +126,9 @@ class _Found:
                 self.wheels[record.wheel.sha256] = record.wheel
 
 
-def _all_micros(chooser: _Chooser, texts: Sequence[str], target: Target, index: Index) -> list[_Found]:
+def _all_micros(
+    chooser: _Chooser, texts: Sequence[str], target: Target, candidates: _Candidates
+) -> list[_Found]:
     """What the target gets, and its like with other micro versions, where what it gets tells these apart."""
     found: list[_Found] = []
     waiting = {target.python: target}
@@ -133,17 +136,26 @@ def _all_micros(chooser: _Chooser, texts: Sequence[str], target: Target, index: 
         python = list(waiting)[len(found)]
         one = chooser.choose(texts, waiting[python])
         found.append(one)
-        for candidate in _candidates(one.wheels.values(), index):
-            for other in offers.pythons(candidate, target):
+        for wheel in one.wheels.values():
+            for other in offers.pythons(candidates.of(wheel), target):
                 waiting.setdefault(other.python, other)
     return found
 
 
-def _candidates(wheels: Iterable[Wheel], index: Index) -> Iterator[Candidate]:
-    for wheel in wheels:
-        known = metadata(index, wheel)
-        assert isinstance(known, CoreMetadata), "its record was made of it"
-        yield Candidate(wheel=wheel, metadata=known)
+class _Candidates:
+    """Wheels with their metadata, each read once: most serve many targets."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._known: dict[str, Candidate] = {}
+
+    def of(self, wheel: Wheel) -> Candidate:
+        """The candidate of a wheel of which a record was made."""
+        if wheel.sha256 not in self._known:
+            known = metadata(self._index, wheel)
+            assert isinstance(known, CoreMetadata), "its record was made of it"
+            self._known[wheel.sha256] = Candidate(wheel=wheel, metadata=known)
+        return self._known[wheel.sha256]
 
 
 @dataclass(frozen=True)
@@ -301,9 +313,9 @@ def _limits(options: Options, target: Target) -> Limits:
 class _Selected:
     """What the targets get, put where a channel lists it."""
 
-    def __init__(self, scope: Scope, index: Index, names: Names) -> None:
+    def __init__(self, scope: Scope, candidates: _Candidates, names: Names) -> None:
         self._scope = scope
-        self._index = index
+        self._candidates = candidates
         self._names = names
         self._chosen: dict[tuple[str, str], Chosen] = {}
         self._outcomes: dict[tuple[str, str, str], list[tuple[str, BridgeError | None]]] = {}
@@ -352,7 +364,7 @@ class _Selected:
 
     def _records_of(self, wheel: Wheel) -> dict[_Key, list[PackageRecord]]:
         if wheel.sha256 not in self._placed:
-            (candidate,) = _candidates([wheel], self._index)
+            candidate = self._candidates.of(wheel)
             found: dict[_Key, list[PackageRecord]] = {}
             for record in offers.records(candidate, self._scope, self._names.conda_name):
                 found.setdefault(_key(record), []).append(record)
