@@ -26,7 +26,7 @@ from conda_pypi_bridge.channel.store import ChannelStore
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.index import Index
 from conda_pypi_bridge.names import Names
-from conda_pypi_bridge.server.app import Server
+from conda_pypi_bridge.server.app import CHANNEL, Server
 from conda_pypi_bridge.server.limits import Limits, Tokens
 from conda_pypi_bridge.server.running import listen
 from tests.indexserver import IndexServer
@@ -68,7 +68,7 @@ def serving(
     catalogue: Catalogue, *, tokens: Tokens | None = None, limits: Limits | None = None
 ) -> Iterator[str]:
     """The base URL of a server that answers from `catalogue`, for the length of a block."""
-    application = Server(catalogue, tokens=tokens, limits=limits).application()
+    application = Server({CHANNEL: catalogue}, tokens=tokens, limits=limits).application()
     listening = listen("127.0.0.1", 0)
     config = uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)

@@ -300,8 +300,10 @@ def test_equal_calls_are_one_and_a_queue_has_an_end() -> None:
             return name
 
         same = [asyncio.create_task(workers(work, "a", key="a")) for _ in range(50)]
+        while not calls:
+            await asyncio.sleep(0.01)
         other = asyncio.create_task(workers(work, "b", key="b"))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.01)
         with pytest.raises(Overloaded):
             await workers(work, "c")
         same.pop().cancel()  # one who goes takes nothing from the others

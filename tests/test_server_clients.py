@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -22,6 +22,7 @@ from packaging.version import Version
 from conda_pypi_bridge.channel.catalogue import Catalogue
 from conda_pypi_bridge.channel.model import Scope
 from conda_pypi_bridge.server.limits import Tokens
+from tests.benchmarks import load
 from tests.channelserver import Command, catalogue_of, serve_words, serving
 from tests.conftest import OTHER_CONDAS, REPOSITORY
 from tests.indexserver import IndexServer
@@ -171,32 +172,31 @@ def test_killed_while_it_builds_nothing_broken_is_ever_served(index: IndexServer
     listed.write_text("".join(f"big{number}\n" for number in range(12)))
     user = Home.make(tmp_path / "user", [])
     words = serve_words("-i", index.url, "--projects", listed, "--subdir", SUBDIR, "--python", "3.12")
-    served = 0
-    for life in range(5):
+    listed_when_started = []
+    for life in range(4):
         with Command(words, user.environment(), tmp_path / "log") as command:
-            root = command.url.removesuffix("/pypi")
-            served += all_that_is_listed_is_whole(command.url)
-            clients = [
-                subprocess.Popen(
-                    [sys.executable, "-c", _ASK, root, f"big{number}"],
-                    stderr=subprocess.DEVNULL,
-                    cwd=REPOSITORY,
-                )
-                for number in range(life, 12, 4)
-            ]
-            time.sleep(0.9 + 0.17 * life)
+            listed_when_started.append(all_that_is_listed_is_whole(command.url))
+            before = index.count(r"\.whl$")
+            mine = [f"big{number}" for number in range(life, 12, 4)]
+            client = threading.Thread(target=ask_until_it_dies, args=(command.url, mine))
+            client.start()
+            # The first is built; the second is on its way, each time somewhat farther.
+            wait_until(lambda before=before: index.count(r"\.whl$") > before + 1, 60)
+            time.sleep(0.04 * life)
             command.end(signal.SIGKILL)
-            for client in clients:
-                client.wait(60)
+            client.join()
     with Command(words, user.environment(), tmp_path / "log") as command:
         for number in range(12):
             assert len(shard(command.url.removesuffix("/pypi"), f"big{number}")["packages.conda"]) == 1
         assert all_that_is_listed_is_whole(command.url) == 12
-    assert served > 0
+    assert listed_when_started[0] == 0 and listed_when_started[-1] >= 3
     assert list((tmp_path / "user").rglob("*.part")) == []
 
 
-_ASK = "import sys; from tests.test_server import shard; shard(*sys.argv[1:])"
+def ask_until_it_dies(channel_url: str, names: list[str]) -> None:
+    with contextlib.suppress(requests.ConnectionError):
+        for name in names:
+            shard(channel_url.removesuffix("/pypi"), name)
 
 
 def all_that_is_listed_is_whole(channel_url: str) -> int:
@@ -206,3 +206,12 @@ def all_that_is_listed_is_whole(channel_url: str) -> int:
         content = requests.get(f"{channel_url}/noarch/{fn}").content
         assert (len(content), hashlib.sha256(content).hexdigest()) == (entry["size"], entry["sha256"])
     return len(packages)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_the_load_benchmark_measures_what_it_says() -> None:
+    rows = {row["what"]: row for row in load.measured(clients=2, seconds=0.2, size=1)}
+    assert rows["cold shard, 50 at once"]["n"] == 50
+    assert rows["warm shard"]["per second"] > 0 and rows["package"]["median"] > 0
+    assert rows["memory: afterwards"]["now"] > 10_000_000
+    assert "cold shard, 50 at once" in load.table([*rows.values()])

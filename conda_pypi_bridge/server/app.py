@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from .responses import FileAnswer, content, plain
 if TYPE_CHECKING:
     from ..channel.catalogue import Catalogue
 
-#: The path of the channel: its last part is the name that ``conda list`` shows.
+#: The path of the channel of packages: its last part is the name that ``conda list`` shows.
 CHANNEL = "pypi"
 
 _INDEX = "repodata_shards.msgpack.zst"
@@ -38,40 +38,41 @@ _FOR_EVER = "max-age=31536000, immutable"
 
 
 class Server:
-    """Answers requests from `catalogue`, which is asked in threads. `tokens` open all but health."""
+    """Answers requests from `channels`, by their paths, asked in threads. `tokens` open all but health."""
 
     def __init__(
-        self, catalogue: Catalogue, *, tokens: Tokens | None = None, limits: Limits | None = None
+        self,
+        channels: Mapping[str, Catalogue],
+        *,
+        tokens: Tokens | None = None,
+        limits: Limits | None = None,
     ) -> None:
-        self._catalogue = catalogue
+        self._channels = channels
+        self._main = channels[CHANNEL]
         self._tokens = tokens or Tokens()
         self._limits = limits or Limits()
         # Shards may wait for packages to be built, which must not keep anybody from what is there.
         self._making = Workers(self._limits, "shard")
         self._reading = Workers(self._limits, "read")
         self._metrics = Metrics()
-        self._subdirs = frozenset(("noarch", *catalogue.scope.subdirs))
         self._made: dict[str, tuple[bytes, bytes, str]] = {}
         # Behind a shared cache, an answer to one who has a token must not reach one who has none.
         self._shared = "private" if self._tokens else "public"
 
     def application(self) -> Starlette:
         """The application for an ASGI server."""
-        folder = f"/{CHANNEL}/{{subdir}}"
-        self._metrics.watch("shard_calls", lambda: self._making.under_way)
-        self._metrics.watch("read_calls", lambda: self._reading.under_way)
-        for name in self._catalogue.statistics():
-            self._metrics.watch(name, partial(self._statistic, name))
+        self._metrics.watch("shard_calls", "", lambda: self._making.under_way)
+        self._metrics.watch("read_calls", "", lambda: self._reading.under_way)
+        for channel, catalogue in self._channels.items():
+            for name in catalogue.statistics():
+                self._metrics.watch(name, channel, partial(_statistic, catalogue, name))
         return Starlette(
             routes=[
                 Route("/", self._page),
-                Route(f"/{CHANNEL}", self._to_page),
-                Route(f"/{CHANNEL}/", self._to_page),
                 Route("/healthz", self._health),
                 Route("/readyz", self._ready),
                 Route("/metrics", self._figures),
-                Route(f"{folder}/shards/{{name}}", self._shard),
-                Route(f"{folder}/{{name}}", self._file),
+                *(route for channel in self._channels for route in self._routes(channel)),
             ],
             middleware=[
                 Middleware(Observer, metrics=self._metrics, limits=self._limits),
@@ -81,8 +82,13 @@ class Server:
             lifespan=self._lifespan,
         )
 
-    def _statistic(self, name: str) -> int:
-        return self._catalogue.statistics()[name]
+    def _routes(self, channel: str) -> list[Route]:
+        return [
+            Route(f"/{channel}", self._to_page),
+            Route(f"/{channel}/", self._to_page),
+            Route(f"/{channel}/{{subdir}}/shards/{{name}}", partial(self._shard, channel)),
+            Route(f"/{channel}/{{subdir}}/{{name}}", partial(self._file, channel)),
+        ]
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -90,42 +96,44 @@ class Server:
         self._making.close()
         self._reading.close()
 
-    # -- the channel -----------------------------------------------------------------------------------
+    # -- channels --------------------------------------------------------------------------------------
 
-    async def _shard(self, request: Request) -> Response:
+    async def _shard(self, channel: str, request: Request) -> Response:
         request.scope["state"][ROUTE] = "shard"
-        subdir, match = self._subdir(request), _DIGEST.fullmatch(request.path_params["name"])
-        if subdir is None or match is None:
+        catalogue = self._channels[channel]
+        subdir, match = request.path_params["subdir"], _DIGEST.fullmatch(request.path_params["name"])
+        if not _has(catalogue, subdir) or match is None:
             return await _missing()
         digest = match["digest"]
-        data = self._catalogue.warm(subdir, digest)
+        data = catalogue.warm(subdir, digest)
         if data is None:
-            data = await self._making(self._catalogue.shard, subdir, digest, key=f"{subdir} {digest}")
+            data = await self._making(catalogue.shard, subdir, digest, key=f"{channel} {subdir} {digest}")
         return content(request, data, _etag(data), "shard.zst", f"{self._shared}, {_FOR_EVER}")
 
-    async def _file(self, request: Request) -> Response:
+    async def _file(self, channel: str, request: Request) -> Response:
         """A listing of a subdir, or a package of it."""
-        subdir, name = self._subdir(request), request.path_params["name"]
-        if subdir is None:
+        catalogue = self._channels[channel]
+        subdir, name = request.path_params["subdir"], request.path_params["name"]
+        if not _has(catalogue, subdir):
             return await _missing()
         listings: dict[str, Callable[[str], bytes]] = {
-            _INDEX: self._catalogue.shard_index,
-            "repodata.json": self._catalogue.repodata,
-            "current_repodata.json": self._catalogue.current_repodata,
+            _INDEX: catalogue.shard_index,
+            "repodata.json": catalogue.repodata,
+            "current_repodata.json": catalogue.current_repodata,
         }
         make = listings.get(name.removesuffix(".zst") if name.endswith(".json.zst") else name)
         if make is None:
-            return await self._package(request, subdir, name)
+            return await self._package(request, catalogue, subdir, name)
         request.scope["state"][ROUTE] = "index" if name == _INDEX else "repodata"
-        data, etag = await self._listed(subdir, name, make)
+        data, etag = await self._listed(f"{channel} {subdir}/{name}", make, subdir)
         return content(request, data, etag, name, f"{self._shared}, {_CHANGING}")
 
-    async def _listed(self, subdir: str, name: str, make: Callable[[str], bytes]) -> tuple[bytes, str]:
-        key = f"{subdir}/{name}"
+    async def _listed(self, key: str, make: Callable[[str], bytes], subdir: str) -> tuple[bytes, str]:
+        """A listing and its validator."""
         return await self._reading(self._listing, key, make, subdir, key=key)
 
     def _listing(self, key: str, make: Callable[[str], bytes], subdir: str) -> tuple[bytes, str]:
-        """A listing and its validator; packed and hashed only when it is another than before."""
+        """Packed and hashed only when it is another than before."""
         document = make(subdir)
         known = self._made.get(key)
         if known is None or known[0] is not document:
@@ -133,11 +141,11 @@ class Server:
             known = self._made[key] = document, data, _etag(data)
         return known[1:]
 
-    async def _package(self, request: Request, subdir: str, name: str) -> Response:
+    async def _package(self, request: Request, catalogue: Catalogue, subdir: str, name: str) -> Response:
         request.scope["state"][ROUTE] = "package"
         if not name.endswith(".conda"):
             return await _missing()
-        found = await self._reading(self._catalogue.package, subdir, name)
+        found = await self._reading(catalogue.package, subdir, name)
         if found is None:
             return await _missing()
         artefact, file = found
@@ -151,17 +159,13 @@ class Server:
             patience=self._limits.patience,
         )
 
-    def _subdir(self, request: Request) -> str | None:
-        subdir = request.path_params["subdir"]
-        return subdir if subdir in self._subdirs else None
-
     # -- people and machines that look after it --------------------------------------------------------
 
     async def _page(self, request: Request) -> Response:
         request.scope["state"][ROUTE] = "page"
         query = request.query_params
         wanted, text = query.get("project", "")[:200], query.get("q", "")[:200].strip()
-        shown = await self._reading(page.look, self._catalogue, wanted, text)
+        shown = await self._reading(page.look, self._main, wanted, text)
         channel = f"{request.url.scheme}://{request.url.netloc}{request.scope['state'][PREFIX]}/{CHANNEL}"
         return Response(
             page.html(shown, channel),
@@ -183,13 +187,21 @@ class Server:
     async def _ready(self, request: Request) -> Response:
         """Whether clients would get an answer: an index can be made of what the store and the index have."""
         request.scope["state"][ROUTE] = "health"
-        await self._listed("noarch", _INDEX, self._catalogue.shard_index)
+        await self._listed(f"{CHANNEL} noarch/{_INDEX}", self._main.shard_index, "noarch")
         return plain(200, "ready", {"Cache-Control": "no-store"})
 
     async def _figures(self, request: Request) -> Response:
         request.scope["state"][ROUTE] = "metrics"
         text = await asyncio.to_thread(self._metrics.text)
         return Response(text, 200, {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+
+
+def _has(catalogue: Catalogue, subdir: str) -> bool:
+    return subdir == "noarch" or subdir in catalogue.scope.subdirs
+
+
+def _statistic(catalogue: Catalogue, name: str) -> int:
+    return catalogue.statistics()[name]
 
 
 def _etag(data: bytes) -> str:

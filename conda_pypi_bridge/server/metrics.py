@@ -27,6 +27,7 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
+        self._watched: dict[str, Gauge] = {}
         self._requests = Counter(
             "pypi_bridge_requests", "Requests answered.", ["route", "status"], registry=registry
         )
@@ -45,10 +46,14 @@ class Metrics:
         )
         self.refused = Counter("pypi_bridge_refused", "Requests turned away.", ["reason"], registry=registry)
 
-    def watch(self, name: str, value: Callable[[], float]) -> None:
-        """Show a figure, which is asked for whenever somebody looks."""
-        text = f"{name.replace('_', ' ').capitalize()} at this moment."
-        Gauge(f"pypi_bridge_{name}", text, registry=self._registry).set_function(value)
+    def watch(self, name: str, channel: str, value: Callable[[], float]) -> None:
+        """Show a figure of a channel ("": of the server), which is asked for whenever somebody looks."""
+        if name not in self._watched:
+            text = f"{name.replace('_', ' ').capitalize()} at this moment."
+            labels = ["channel"] if channel else []
+            self._watched[name] = Gauge(f"pypi_bridge_{name}", text, labels, registry=self._registry)
+        gauge = self._watched[name]
+        (gauge.labels(channel) if channel else gauge).set_function(value)
 
     def answered(self, route: str, status: int, seconds: float, size: int) -> None:
         """Count one request."""

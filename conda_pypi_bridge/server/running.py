@@ -48,7 +48,7 @@ _STATUS = {signal.SIGINT: 130, signal.SIGTERM: 0}
 def carry_out(args: argparse.Namespace) -> int:
     """Serve until a signal comes. Returns the exit status; raises `BridgeError` where that cannot be."""
     _require_libraries()
-    from .app import Server
+    from .app import CHANNEL, Server
     from .limits import Limits, Tokens
     from .logs import configure
 
@@ -60,7 +60,7 @@ def carry_out(args: argparse.Namespace) -> int:
     with listen(host, port) as listening:
         catalogue = _catalogue(args)
         print(_welcome(listening, locked=bool(tokens)), flush=True)
-        application = Server(catalogue, tokens=tokens, limits=limits).application()
+        application = Server({CHANNEL: catalogue}, tokens=tokens, limits=limits).application()
         ended_by = _serve(application, listening, limits.grace)
     # What is cut off is neither listed nor left behind: no need to wait for slow hosts.
     closing = threading.Thread(target=catalogue.close, daemon=True)
