@@ -39,6 +39,13 @@ examples:
   {prog} dist/mine-1.0-py3-none-any.whl  a wheel of your own
 """
 
+_RECIPE_EXAMPLES = """\
+examples:
+  {prog} cowsay                         cowsay/meta.yaml, which installs its wheel
+  {prog} --sdist -o recipes cowsay      recipes/cowsay/meta.yaml, which builds its source
+  {prog} --deps --maintainer me rich    recipes of rich and of all it requires that channels lack
+"""
+
 _DOCTOR_EXAMPLES = """\
 examples:
   {prog}                                what is wrong with this environment, or worth knowing
@@ -111,6 +118,7 @@ def configure_verbs(made: argparse.ArgumentParser) -> None:
     add("install", "install packages into an environment", configure_install)
     add("remove", "remove packages from an environment", configure_remove)
     add("build", "write .conda files of wheels", configure_build)
+    add("recipe", "write recipes of conda-build", configure_recipe)
     add("doctor", "tell what is wrong with an environment, and fix it", configure_doctor)
     add("cache", "show, verify and clean the caches", configure_cache)
     add("mirror", "write a static channel of what SPECs need", configure_mirror)
@@ -166,6 +174,26 @@ def configure_build(made: argparse.ArgumentParser) -> None:
     _add_prefix(made)
     _add_sources(made)
     _add_output(made)
+
+
+def configure_recipe(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of recipe."""
+    made.set_defaults(verb="recipe")
+    made.description = (
+        "Write a recipe of conda-build (NAME/meta.yaml) for each SPEC, in the version that an install would "
+        "choose: for packages that deserve a permanent home on a channel. What a recipe cannot say exactly "
+        "is refused; lines that a person must look at are marked."
+    )
+    _teach(made, _RECIPE_EXAMPLES)
+    made.add_argument("packages", metavar="SPEC", nargs="*", help='cowsay, "flask>=3", "flask[async]"')
+    _option(made, "-o", "--output", metavar="DIR", help="where the folders go (default: here)")
+    _option(made, "--sdist", action="store_true", help="build from source, not from wheels")
+    _option(made, "--deps", action="store_true", help="recipes of what is required and channels lack, too")
+    _option(made, "--maintainer", action="append", metavar="NAME", help="who looks after the recipes")
+    _option(made, "--force", action="store_true", help="write over recipes that are there and differ")
+    _add_prefix(made)
+    _add_sources(made)
+    _add_said(made)
 
 
 def configure_doctor(made: argparse.ArgumentParser) -> None:

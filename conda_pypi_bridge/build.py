@@ -34,6 +34,7 @@ else:
 from .errors import BridgeError
 from .locks import entry
 from .model import PackageRecord
+from .projecturls import links
 from .wheelfile import open_wheel
 from .wheelreader import HEADERS, SCRIPTS, SITE_PACKAGES, Digest, Member, WheelFile
 
@@ -310,29 +311,12 @@ def _link(wheel: WheelFile) -> dict[str, Any]:
 def _about(record: PackageRecord, wheel: WheelFile, url: str) -> dict[str, Any]:
     """``info/about.json``: what a person wants to know, and where the wheel came from."""
     assert record.wheel is not None
-    links = {"home": wheel.metadata.get("Home-page", "").strip()}
-    for line in wheel.metadata.get_all("Project-URL", ()):
-        label, _, target = line.partition(",")
-        if key := _LINK_KINDS.get(re.sub(r"[\W_]", "", label.lower())):
-            links[key] = links.get(key) or target.strip()
     return {
         "license": record.license,
         "summary": record.summary,
-        **{key: link for key, link in links.items() if link},
+        **links(wheel.metadata.get("Home-page", ""), wheel.metadata.get_all("Project-URL", ())),
         "extra": {"wheel": {"index": record.wheel.index_url, "url": url, "sha256": record.wheel.sha256}},
     }
-
-
-#: Well-known labels of Project-URL, normalised as the PyPA's specification says, to conda's keys.
-_LINK_KINDS = {
-    "homepage": "home",
-    "source": "dev_url",
-    "repository": "dev_url",
-    "sourcecode": "dev_url",
-    "github": "dev_url",
-    "documentation": "doc_url",
-    "docs": "doc_url",
-}
 
 
 def _write_info(record: PackageRecord, files: list[_File], stage: Path, *, about: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from .bridge import Built, Outcome
 from .credentials import public_url
+from .graduate import Written
 from .model import Plan, Row
 from .redaction import redact
 
@@ -113,6 +114,50 @@ def built_summary(built: Sequence[Built], seconds: float) -> str:
     """The last words of a build."""
     rows = [("File", "Size"), *((str(item.path), human_size(item.path.stat().st_size)) for item in built)]
     return f"{columns(rows)}\n\nDone in {seconds:.1f} s: {_count(len(built), 'package')} built."
+
+
+def recipes_summary(written: Sequence[Written]) -> str:
+    """What was written, what to look at, and what else needs a recipe."""
+    rows = [("Recipe", "Version", "For")]
+    rows += [
+        (
+            str(w.path),
+            w.recipe.version,
+            f"noarch: {w.recipe.noarch}" if w.recipe.noarch else "each platform and Python",
+        )
+        for w in written
+    ]
+    looks = [f"  {w.recipe.name}: {look}" for w in written for look in w.recipe.looks]
+    parts = (
+        [columns(rows), "\n".join(["Look at, before it goes to a channel:", *looks])]
+        if looks
+        else [columns(rows)]
+    )
+    if lacking := sorted({spec for w in written for spec in w.lacking}):
+        lines = [f"  {spec}" for spec in lacking]
+        parts.append(
+            "\n".join(["No channel that was searched has these; they need recipes, too (--deps):", *lines])
+        )
+    return plain("\n\n".join(parts))
+
+
+def recipes_document(written: Sequence[Written]) -> dict[str, Any]:
+    """The recipes that were written."""
+    return {
+        "success": True,
+        "recipes": [
+            {
+                "name": w.recipe.name,
+                "version": w.recipe.version,
+                "path": str(w.path),
+                "noarch": w.recipe.noarch or None,
+                "source": [{"url": source.url, "sha256": source.sha256} for source in w.recipe.sources],
+                "look": list(w.recipe.looks),
+                "lacking": list(w.lacking),
+            }
+            for w in written
+        ],
+    }
 
 
 def table(plan: Plan) -> str:

@@ -128,6 +128,15 @@ class WheelRefused(BridgeError):
         self.member = member
 
 
+class SdistRefused(BridgeError):
+    """A source distribution that cannot be read, or breaks a rule of its format."""
+
+    def __init__(self, filename: str, reason: str) -> None:
+        super().__init__(f"{filename}: {reason}")
+        self.filename = filename
+        self.reason = reason
+
+
 class Unsatisfiable(BridgeError):
     """No set of packages meets all requests; `explanation` says who wants what."""
 

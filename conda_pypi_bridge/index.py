@@ -23,7 +23,7 @@ from .errors import IndexFailure, MetadataRefused, OfflineError, OtherIndex
 from .fetch import Fetcher
 from .localindex import LocalIndexes, file_sha256, local_path, place_of, wheel_projects
 from .locks import own_folder
-from .model import ProjectName, ProjectPage, Wheel
+from .model import ProjectName, ProjectPage, Sdist, Wheel
 from .once import Once
 from .origins import Origins
 from .pages import Page, only, project_page
@@ -164,16 +164,14 @@ class Index:
         `progress` is called with numbers of bytes, negative ones when the server makes us start over. Raises
         `IndexFailure`, also when the wheel's METADATA is not what the index said, or `OfflineError`.
         """
-        progress = progress or _nothing
-        source = self._on_disk(wheel)
-        if source:
-            self._copy(wheel, source, destination, progress)
-        elif self._offline:
-            raise OfflineError(wheel.filename)
-        else:
-            self._transfer(wheel, destination, progress)
+        self._bring(wheel, destination, progress or _nothing)
         self._check_promise(wheel, destination)
         self._origins.remember(wheel)
+        return destination
+
+    def download_source(self, sdist: Sdist, destination: Path) -> Path:
+        """Bring a source distribution to the path `destination`, verified. Raises as `download`."""
+        self._bring(sdist, destination, _nothing)
         return destination
 
     # Pages
@@ -279,13 +277,22 @@ class Index:
         # A server may answer 200 with a page that says "not found".
         return content if _header(content, "Metadata-Version") else None
 
-    # Wheels
+    # Wheels, and source distributions
 
-    def _kept(self, wheel: Wheel) -> Path:
+    def _bring(self, wheel: Wheel | Sdist, destination: Path, progress: Callable[[int], None]) -> None:
+        source = self._on_disk(wheel)
+        if source:
+            self._copy(wheel, source, destination, progress)
+        elif self._offline:
+            raise OfflineError(wheel.filename)
+        else:
+            self._transfer(wheel, destination, progress)
+
+    def _kept(self, wheel: Wheel | Sdist) -> Path:
         """Where a wheel is kept that had to be downloaded for its metadata."""
         return self._wheels / wheel.sha256 / wheel.filename
 
-    def _on_disk(self, wheel: Wheel) -> Path | None:
+    def _on_disk(self, wheel: Wheel | Sdist) -> Path | None:
         """The wheel's file, if it is on this disk already."""
         path = local_path(wheel.url)
         if path:
@@ -301,13 +308,19 @@ class Index:
         return kept
 
     def _transfer(
-        self, wheel: Wheel, destination: Path, progress: Callable[[int], None], parts: Path | None = None
+        self,
+        wheel: Wheel | Sdist,
+        destination: Path,
+        progress: Callable[[int], None],
+        parts: Path | None = None,
     ) -> None:
         with staged(destination, parts) as file:
             transfer = Transfer(wheel.url, file, size=wheel.size, cap=WHEEL_CAP, progress=progress)
             _check_hash(wheel, transfer.run(self._fetcher))
 
-    def _copy(self, wheel: Wheel, source: Path, destination: Path, progress: Callable[[int], None]) -> None:
+    def _copy(
+        self, wheel: Wheel | Sdist, source: Path, destination: Path, progress: Callable[[int], None]
+    ) -> None:
         digest = hashlib.sha256()
         with staged(destination) as file, source.open("rb") as original:
             while block := original.read(_BLOCK):
@@ -341,11 +354,12 @@ def _joined(pages: Sequence[ProjectPage]) -> ProjectPage | None:
         pages[-1],
         wheels=tuple(wheels.values()),
         sdists=tuple(dict.fromkeys(name for page in pages for name in page.sdists)),
+        sources=tuple(sdist for page in pages for sdist in page.sources),
         refused={name: why for page in pages for name, why in page.refused.items() if name not in wheels},
     )
 
 
-def _check_hash(wheel: Wheel, digest: str) -> None:
+def _check_hash(wheel: Wheel | Sdist, digest: str) -> None:
     if digest != wheel.sha256:
         raise IndexFailure(
             public_url(wheel.url), f"its sha256 is {digest}, and the index says {wheel.sha256}"

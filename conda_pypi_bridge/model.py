@@ -116,12 +116,22 @@ class Wheel(NamedTuple):
     index_url: str = ""
 
 
+class Sdist(NamedTuple):
+    """One source distribution of a project page, as it is listed. `sha256` is hexadecimal, `size` bytes."""
+
+    filename: str
+    url: str
+    sha256: str
+    size: int | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProjectPage:
     """What one index says of one project: its wheels, and the names of its other files.
 
     `index` is the index URL without credentials. `refused` maps the files that cannot be used
     (no sha256, a hostile name...) to the reason. `warnings` are sentences of the index on the project.
+    `sources` are those of `sdists` that are a ``.tar.gz`` (PEP 625) and have a sha256.
     """
 
     project: ProjectName
@@ -130,6 +140,7 @@ class ProjectPage:
     sdists: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    sources: tuple[Sdist, ...] = ()
 
     @property
     def first_release(self) -> dt.datetime | None:

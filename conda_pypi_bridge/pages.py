@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,7 +22,7 @@ from packaging.tags import parse_tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from .model import ProjectName, ProjectPage, Wheel
+from .model import ProjectName, ProjectPage, Sdist, Wheel
 
 if TYPE_CHECKING:
     from pypi_simple import Link, RepositoryPage
@@ -122,11 +123,13 @@ def project_page(page: Page, project: ProjectName, index: str, *, local: bool = 
     """
     wheels: dict[str, Wheel] = {}
     sdists: list[str] = []
+    sources: list[Sdist] = []
     refused: dict[str, str] = {}
     unclear: set[str] = set()
     for listing in page.files:
         if listing.filename.endswith(_SDISTS):
             sdists.append(printable(listing.filename[:_SHOWN]))
+            sources += _sdist(listing, page.base, local)
             continue
         try:
             wheel = _wheel(listing, project, page.base, index, local)
@@ -142,6 +145,7 @@ def project_page(page: Page, project: ProjectName, index: str, *, local: bool = 
         sdists=tuple(sdists),
         refused=refused,
         warnings=page.warnings,
+        sources=tuple(sources),
     )
 
 
@@ -203,6 +207,17 @@ def _wheel(listing: Listing, project: ProjectName, base: str, index: str, local:
         metadata_sha256=None if listing.metadata is None else listing.metadata.lower(),
         index_url=index,
     )
+
+
+def _sdist(listing: Listing, base: str, local: bool) -> Iterator[Sdist]:
+    """The source distribution of one listing, if it is a ``.tar.gz`` that has a sha256.
+
+    Pages have thousands: what else there is to check is checked of the one that is wanted.
+    """
+    if listing.sha256 and listing.filename.endswith(".tar.gz"):
+        with suppress(PageError):
+            url = _absolute(listing.url, base, local)
+            yield Sdist(listing.filename, url, listing.sha256.lower(), listing.size)
 
 
 def _absolute(url: str, base: str, local: bool) -> str:

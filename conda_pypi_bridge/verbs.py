@@ -82,6 +82,32 @@ def _build(args: argparse.Namespace, opened: Open) -> Told:
     return Told(document=built_document(built), text=lambda seconds: built_summary(built, seconds))
 
 
+def _recipe(args: argparse.Namespace, opened: Open) -> Told:
+    from . import graduate
+    from .display import recipes_document, recipes_summary
+
+    files = _requirement_files(args)
+    texts = _texts(args, files, "write a recipe of")
+    args.channel = [*getattr(args, "channel", ()), *files.channels]
+    session = opened(args)
+    wishes = graduate.Wishes(
+        sdist=flag(args, "sdist"),
+        deps=flag(args, "deps"),
+        force=flag(args, "force"),
+        maintainers=getattr(args, "maintainer", ()),
+    )
+    written = graduate.write(
+        texts,
+        session.engine,
+        session.index(args, files),
+        _options(args, files, session),
+        Path(getattr(args, "output", ".")),
+        wishes,
+        _reporter(args),
+    )
+    return Told(document=recipes_document(written), text=lambda seconds: recipes_summary(written))
+
+
 def _switch(args: argparse.Namespace, opened: Open) -> Told:
     from .condarcfile import set_plugin_setting
 
@@ -163,6 +189,7 @@ VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
     "install": _install,
     "remove": _remove,
     "build": _build,
+    "recipe": _recipe,
     "doctor": _doctor,
     "cache": _cache,
     "mirror": _mirror,
