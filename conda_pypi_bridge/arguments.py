@@ -7,74 +7,19 @@ arguments.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 from . import __version__
 from .deferred import when_used
-from .redaction import redact
+from .teaching import teach, teach_all
 
 PROG = "python -m conda_pypi_bridge"
 
-_INSTALL_EXAMPLES = """\
-examples:
-  {prog} cowsay                         the newest version that fits
-  {prog} "flask>=3" markupsafe          several at once, with a version range
-  {prog} "fastapi[standard]"            with an extra
-  {prog} -p ./env --dry-run pandas      show what would happen to another environment
-  {prog} -r requirements.txt            what a requirements file lists
-"""
-
-_REMOVE_EXAMPLES = """\
-examples:
-  {prog} cowsay                         the package, and what needs it
-  {prog} -p ./env --dry-run pandas      show what would go
-"""
-
-_BUILD_EXAMPLES = """\
-examples:
-  {prog} -o channel cowsay              cowsay and all it requires that channels lack
-  {prog} --no-deps "flask==3.1"         that package alone
-  {prog} dist/mine-1.0-py3-none-any.whl  a wheel of your own
-"""
-
-_RECIPE_EXAMPLES = """\
-examples:
-  {prog} cowsay                         cowsay/meta.yaml, which installs its wheel
-  {prog} --sdist -o recipes cowsay      recipes/cowsay/meta.yaml, which builds its source
-  {prog} --deps --maintainer me rich    recipes of rich and of all it requires that channels lack
-"""
-
-_DOCTOR_EXAMPLES = """\
-examples:
-  {prog}                                what is wrong with this environment, or worth knowing
-  {prog} -p ./env --fix                 fix what is safe to fix, after a question
-  {prog} --fix flask                    that package alone; files of it that you edited are kept aside
-"""
-
-_CACHE_EXAMPLES = """\
-examples:
-  {prog} show                     what lies in caches, and where
-  {prog} verify                   whether it is what was put there
-  {prog} clean --broken           delete what is not, so that it is made anew
-  {prog} clean --older-than 90    delete what was not used for 90 days
-  {prog} clean flask              delete the packages and wheels of that name
-"""
-
-_MIRROR_EXAMPLES = """\
-examples:
-  {prog} --to ./channel flask "pandas>=2"                  for this machine's platform
-  {prog} --to s3://bucket/channel -r list.txt --subdir linux-64 --subdir win-64 --python 3.12
-  {prog} --to ./channel --verify                           whether all that it lists is there
-"""
-
-_SERVE_EXAMPLES = """\
-examples:
-  {prog}                                 for this machine alone; the last line tells the channel's URL
-  {prog} --host 0.0.0.0 --token-file tokens.txt --store s3://bucket/channel
-  {prog} --python 3.12 --subdir linux-64 --list curated.txt
-"""
+#: The shells that words are completed in.
+SHELLS = ("bash", "zsh", "fish")
 
 _CACHE_ACTIONS = {
     "show": "show what lies in the caches, and where",
@@ -91,29 +36,52 @@ _SWITCHES = {
 _HOOKS = "accept wheels with files that run when an environment is activated, or that make menu entries"
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors repeat no credentials of what was typed."""
+def _between(kind: Callable[[str], float], least: float, most: float, words: str) -> Callable[[str], float]:
+    """Reads a number of that kind and within those limits, which `words` tell."""
 
-    def error(self, message: str) -> NoReturn:
-        super().error(redact(message))
+    def read(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {words}")
+        return number
+
+    return read
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of ``python -m conda_pypi_bridge``."""
-    made = _Parser(
-        prog=PROG, description="Install packages of a Python package index as conda packages, without conda."
+_DAYS = _between(float, 0, 1e6, "a number of days")
+_DEPTH = _between(int, 0, 10**6, "a number from 0 on")
+_LEVEL = _between(int, 1, 22, "a number from 1 to 22")
+_COUNT = _between(int, 1, 10**6, "a number from 1 on")
+_PORT = _between(int, 0, 65535, "a number from 0 to 65535")
+_SECONDS = _between(float, 0.001, 45, "a number of seconds up to 45: conda waits 60 for an answer")
+
+
+def parser(prog: str = PROG, *, whole: bool = False) -> argparse.ArgumentParser:
+    """The parser of ``python -m conda_pypi_bridge``, or of another name of it.
+
+    If it is to be `whole`, every verb has its arguments already, and not only the one that will parse.
+    """
+    made = argparse.ArgumentParser(
+        prog=prog, description="Install packages of a Python package index as conda packages, without conda."
     )
     made.add_argument("--version", action="version", version=f"conda-pypi-bridge {__version__}")
-    configure_verbs(made)
+    configure_verbs(made, whole=whole)
     return made
 
 
-def configure_verbs(made: argparse.ArgumentParser) -> None:
+def configure_verbs(made: argparse.ArgumentParser, *, whole: bool = False) -> None:
     """Add the verbs that follow ``conda pypi-bridge`` and ``python -m conda_pypi_bridge``."""
     verbs = made.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     def add(verb: str, help_text: str, configure: Callable[[argparse.ArgumentParser], None]) -> None:
-        when_used(verbs.add_parser(verb, help=help_text), configure)
+        parser = verbs.add_parser(verb, help=help_text)
+        if whole:
+            configure(parser)
+        else:
+            when_used(parser, configure)
 
     add("install", "install packages into an environment", configure_install)
     add("remove", "remove packages from an environment", configure_remove)
@@ -121,12 +89,16 @@ def configure_verbs(made: argparse.ArgumentParser) -> None:
     add("recipe", "write recipes of conda-build", configure_recipe)
     add("doctor", "tell what is wrong with an environment, and fix it", configure_doctor)
     add("cache", "show, verify and clean the caches", configure_cache)
+    add("why", "tell who needs a package, and where it came from", configure_why)
+    add("tree", "show what needs what, as a tree or a picture", configure_tree)
     add("mirror", "write a static channel of what SPECs need", configure_mirror)
     add("serve", "serve the package index as a conda channel", configure_serve)
     for verb, help_text in _SWITCHES.items():
         add(verb, help_text, partial(configure_switch, verb=verb))
     add("notebook", "make notebooks use the environment of their kernel", _configure_notebook)
     add("where", "show which Python, pip, conda and kernelspecs are in use", _configure_where)
+    add("completion", "print a script for your shell's Tab key", configure_completion)
+    teach_all(made)
 
 
 def _configure_notebook(made: argparse.ArgumentParser) -> None:
@@ -148,7 +120,7 @@ def configure_install(made: argparse.ArgumentParser) -> None:
         "Install packages as conda packages: from channels what channels have, from the package index what "
         "they lack, all in one solve."
     )
-    _teach(made, _INSTALL_EXAMPLES)
+    teach(made, "install")
     made.add_argument(
         "packages", metavar="SPEC", nargs="*", help='flask, "flask>=3", flask=3.1, "flask[async]"'
     )
@@ -166,10 +138,10 @@ def configure_build(made: argparse.ArgumentParser) -> None:
         "Write .conda files of wheel files, or of what SPECs and all they require choose for the Python and "
         "platform of an environment, apart from what channels have."
     )
-    _teach(made, _BUILD_EXAMPLES)
+    teach(made, "build")
     made.add_argument("packages", metavar="X", nargs="*", help="a wheel file, or a SPEC")
     _option(made, "-o", "--output", metavar="DIR", help="where the files go (default: here)")
-    _option(made, "--compression-level", type=_level, metavar="N", help="zstd, 1 to 22 (default: 9)")
+    _option(made, "--compression-level", type=_LEVEL, metavar="N", help="zstd, 1 to 22 (default: 9)")
     _option(made, "--allow-hooks", action="store_true", help=_HOOKS)
     _add_prefix(made)
     _add_sources(made)
@@ -184,7 +156,7 @@ def configure_recipe(made: argparse.ArgumentParser) -> None:
         "choose: for packages that deserve a permanent home on a channel. What a recipe cannot say exactly "
         "is refused; lines that a person must look at are marked."
     )
-    _teach(made, _RECIPE_EXAMPLES)
+    teach(made, "recipe")
     made.add_argument("packages", metavar="SPEC", nargs="*", help='cowsay, "flask>=3", "flask[async]"')
     _option(made, "-o", "--output", metavar="DIR", help="where the folders go (default: here)")
     _option(made, "--sdist", action="store_true", help="build from source, not from wheels")
@@ -203,12 +175,54 @@ def configure_doctor(made: argparse.ArgumentParser) -> None:
         "List what is broken in an environment, shadowed, unmet, left over, placed by pip, or needed by "
         "nobody. The exit status is 1 where something is broken."
     )
-    _teach(made, _DOCTOR_EXAMPLES)
+    teach(made, "doctor")
     made.add_argument("packages", metavar="NAME", nargs="*", help="look at these packages alone")
     _option(made, "--fix", action="store_true", help="fix what is safe to fix")
     _option(made, "--deep", action="store_true", help="compare the content of files, not their size alone")
     _add_prefix(made)
     _add_output(made)
+
+
+def configure_why(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of why."""
+    made.set_defaults(verb="why")
+    made.description = (
+        "Tell where packages came from (a channel; an index, and the file; pip), whether you asked for them, "
+        "and what needs them, up to what you asked for."
+    )
+    teach(made, "why")
+    made.add_argument(
+        "packages", metavar="PKG", nargs="+", help="an installed package, by conda's or PyPI's name"
+    )
+    _add_common(made)
+
+
+def configure_tree(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of tree."""
+    made.set_defaults(verb="tree")
+    made.description = (
+        "Show packages and what they need: of the whole environment, what you asked for first, or of the "
+        "packages named. Each stands in full once."
+    )
+    teach(made, "tree")
+    made.add_argument(
+        "packages", metavar="PKG", nargs="*", help="an installed package, by conda's or PyPI's name"
+    )
+    _option(made, "--reverse", action="store_true", help="show what needs them instead")
+    _option(made, "--depth", type=_DEPTH, metavar="N", help="show N levels below the first")
+    _option(made, "--svg", metavar="FILE", help="draw a picture into FILE instead")
+    _add_common(made)
+
+
+def configure_completion(made: argparse.ArgumentParser) -> None:
+    """Add the arguments of completion."""
+    made.set_defaults(verb="completion")
+    made.description = (
+        "Print a script with which a shell completes the verbs and options of conda-pypi-bridge, and in bash "
+        "and fish those of conda pypi-bridge and conda pypi-install, too."
+    )
+    teach(made, "completion")
+    made.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
 
 
 def configure_cache(made: argparse.ArgumentParser) -> None:
@@ -218,7 +232,7 @@ def configure_cache(made: argparse.ArgumentParser) -> None:
         "The caches: pages and metadata of the index, wheels, and packages ready-extracted. conda's own "
         "packages are left to conda clean; environments stay whole whatever goes."
     )
-    _teach(made, _CACHE_EXAMPLES)
+    teach(made, "cache")
     _add_said(made)
     actions = made.add_subparsers(dest="cache_action", metavar="ACTION")
     made.set_defaults(cache_action="show")
@@ -226,6 +240,7 @@ def configure_cache(made: argparse.ArgumentParser) -> None:
         parser = actions.add_parser(action, help=help_text)
         parser.description = f"{help_text[0].upper()}{help_text[1:]}."
         parser.set_defaults(cache_action=action)
+        teach(parser, f"cache {action}")
         if action == "show":
             _add_said(parser)
             continue
@@ -234,7 +249,7 @@ def configure_cache(made: argparse.ArgumentParser) -> None:
             _add_said(parser)
         else:
             _option(parser, "--broken", action="store_true", help="what verify finds fault with")
-            _option(parser, "--older-than", type=_days, metavar="DAYS", help="what was not used for so long")
+            _option(parser, "--older-than", type=_DAYS, metavar="DAYS", help="what was not used for so long")
             _option(parser, "--all", action="store_true", help="everything of the bridge")
             _add_output(parser)
 
@@ -247,16 +262,16 @@ def configure_mirror(made: argparse.ArgumentParser) -> None:
         "Python and platform named: into a folder or at a URL, for any web server or none. What is there "
         "stays and is not built again."
     )
-    _teach(made, _MIRROR_EXAMPLES)
+    teach(made, "mirror")
     made.add_argument("packages", metavar="SPEC", nargs="*", help='flask, "flask>=3", "flask[async]"')
     made.add_argument("--to", metavar="PLACE", required=True, help="a folder, or a URL that fsspec writes to")
     _add_scope(made, "this machine's")
     held = made.add_argument_group("what the channel holds")
-    _option(held, "--versions", type=_number, metavar="N", help="the newest N of each SPEC (default: 1)")
+    _option(held, "--versions", type=_COUNT, metavar="N", help="the newest N of each SPEC (default: 1)")
     _option(held, "--together", action="store_true", help="all SPECs must go into one environment")
     _option(held, "--keep-going", action="store_true", help="leave out what cannot be had, and say so")
     _option(held, "--prune", action="store_true", help="delete packages that are not needed for this")
-    _option(held, "--compression-level", type=_level, metavar="N", help="zstd, 1 to 22 (default: 9)")
+    _option(held, "--compression-level", type=_LEVEL, metavar="N", help="zstd, 1 to 22 (default: 9)")
     _option(held, "--allow-hooks", action="store_true", help=_HOOKS)
     _add_index(made)
     _option(made, "--no-deps", action="store_true", help="the named packages alone")
@@ -274,12 +289,12 @@ def configure_serve(made: argparse.ArgumentParser) -> None:
         "Serve the projects of the package index as a channel, for conda, mamba, pixi and rattler alike. A "
         "package is built when somebody first asks for it, and kept."
     )
-    _teach(made, _SERVE_EXAMPLES)
+    teach(made, "serve")
     network = made.add_argument_group("network")
     _option(
         network, "--host", metavar="ADDRESS", help="where to listen (default: 127.0.0.1, this machine alone)"
     )
-    _option(network, "--port", type=_port, metavar="N", help="default: 8650; 0 for any that is free")
+    _option(network, "--port", type=_PORT, metavar="N", help="default: 8650; 0 for any that is free")
     _option(
         network, "--token-file", metavar="FILE", help="tokens, one a line: nobody is answered without one"
     )
@@ -294,9 +309,9 @@ def configure_serve(made: argparse.ArgumentParser) -> None:
     )
     _option(made_of, "--projects", metavar="FILE", help="only the projects listed, and what they require")
     _option(made_of, "--list", metavar="FILE", help="requirements to build now, closure included")
-    _option(made_of, "--versions", type=_number, metavar="N", help="of each project (default: 3)")
+    _option(made_of, "--versions", type=_COUNT, metavar="N", help="of each project (default: 3)")
     _option(
-        made_of, "--budget", type=_seconds, metavar="SECONDS", help="to build for one request (default: 5)"
+        made_of, "--budget", type=_SECONDS, metavar="SECONDS", help="to build for one request (default: 5)"
     )
     _add_indexes(made.add_argument_group("package index"))
     _option(made, "-q", "--quiet", action="store_true", help="log no requests but those that failed")
@@ -324,6 +339,7 @@ def configure_switch(made: argparse.ArgumentParser, verb: str) -> None:
         f"{_SWITCHES[verb][0].upper()}{_SWITCHES[verb][1:]}. When enabled, conda install, create and update "
         "take from the package index what no channel has; what channels have is as without the bridge."
     )
+    teach(made, verb)
     if verb != "status":
         where = made.add_mutually_exclusive_group()
         _option(where, "--system", action="store_true", help="for all users of this conda")
@@ -343,41 +359,6 @@ def _add_said(made: argparse.ArgumentParser) -> None:
     _option(made, "--json", action="store_true", help="print one JSON document")
     _option(made, "-q", "--quiet", action="store_true", help="print no progress")
     _option(made, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
-
-
-def _days(text: str) -> float:
-    days = float(text)
-    if not 0 <= days < 1e6:
-        raise argparse.ArgumentTypeError("a number of days that is not negative")
-    return days
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port < 1 << 16:
-        raise argparse.ArgumentTypeError("a number from 0 to 65535")
-    return port
-
-
-def _number(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("a number from 1 on")
-    return number
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 45:
-        raise argparse.ArgumentTypeError("a number of seconds up to 45: conda waits 60 for an answer")
-    return seconds
-
-
-def _level(text: str) -> int:
-    level = int(text)
-    if not 1 <= level <= 22:
-        raise argparse.ArgumentTypeError("a number from 1 to 22")
-    return level
 
 
 def _add_sources(made: argparse.ArgumentParser) -> None:
@@ -412,7 +393,7 @@ def configure_remove(made: argparse.ArgumentParser) -> None:
     """Add the arguments of remove."""
     made.set_defaults(verb="remove")
     made.description = "Remove packages, what needs them, and what was installed only for them."
-    _teach(made, _REMOVE_EXAMPLES)
+    teach(made, "remove")
     made.add_argument("packages", metavar="NAME", nargs="+", help="an installed package")
     _add_prefix(made)
     _add_output(made)
@@ -436,8 +417,3 @@ def _add_output(made: argparse.ArgumentParser) -> None:
 def _option(group: Any, *names: str, **settings: Any) -> None:
     """An option that leaves no trace where it is not given: conda fills in its own configuration."""
     group.add_argument(*names, default=argparse.SUPPRESS, **settings)
-
-
-def _teach(made: argparse.ArgumentParser, examples: str) -> None:
-    made.formatter_class = argparse.RawDescriptionHelpFormatter
-    made.epilog = examples.format(prog=made.prog)

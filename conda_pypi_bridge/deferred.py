@@ -17,6 +17,6 @@ def when_used(parser: ArgumentParser, configure: Callable[[ArgumentParser], None
     def configured(*args: Any, **keywords: Any) -> Any:
         parser.parse_known_args = parse  # type: ignore[method-assign]
         configure(parser)
-        return parse(*args, **keywords)
+        return parser.parse_known_args(*args, **keywords)  # which may have been covered
 
     parser.parse_known_args = configured  # type: ignore[method-assign]

@@ -188,6 +188,16 @@ class PrefixError(BridgeError):
         self.reason = reason
 
 
+class NotInstalled(BridgeError):
+    """Nothing of that name is in the environment; `near` are names that may have been meant."""
+
+    def __init__(self, name: str, prefix: str, *, near: Sequence[str] = ()) -> None:
+        meant = f"; did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"{prefix}: nothing named {name!r} is installed{meant}")
+        self.name = name
+        self.near = near
+
+
 class NoRoom(BridgeError):
     """A disk has fewer bytes `free` than what is to be downloaded `needs`."""
 

@@ -185,6 +185,22 @@ def _serve(args: argparse.Namespace, opened: Open) -> Told:
     return Told(document={"success": True}, text=lambda seconds: "Stopped.", status=status)
 
 
+def _lineage(args: argparse.Namespace, opened: Open) -> Told:
+    from .display import plain
+    from .lineage import carry_out
+    from .session import within_conda
+
+    document, text = carry_out(args, conda=opened is within_conda)
+    return Told(document=document, text=lambda seconds: plain(text()), needed=True)
+
+
+def _completion(args: argparse.Namespace, opened: Open) -> Told:
+    from .completion import script
+
+    made = script(args.shell)
+    return Told(document={"success": True, "script": made}, text=lambda seconds: made, needed=True)
+
+
 VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
     "install": _install,
     "remove": _remove,
@@ -197,6 +213,9 @@ VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
     "enable": _switch,
     "disable": _switch,
     "status": _status,
+    "why": _lineage,
+    "tree": _lineage,
+    "completion": _completion,
     "notebook": _notebook,
     "where": _notebook,
 }

@@ -184,6 +184,15 @@ def test_a_repair_is_not_asked_about() -> None:
     assert fixed == ("doctor", "--yes", "--prefix", PREFIX, "--fix", "moo")
 
 
+@pytest.mark.parametrize("verb", ["why", "tree"])
+def test_who_needs_what_is_told_by_either(verb: str) -> None:
+    command = read([verb, "moo"])
+    ours = with_index(command)
+    assert ours.known is not None
+    assert ours.argv(PREFIX, ours.known) == ("pypi-bridge", verb, "--prefix", PREFIX, "moo")
+    assert without_conda(command, PREFIX) == (verb, "--prefix", PREFIX, "moo")
+
+
 def test_without_conda_the_bridge_does_what_it_can() -> None:
     for line, verb in (("-v install x", "install"), ("uninstall x", "remove"), ("pypi-install x", "install")):
         given = without_conda(read(words(line, windows=False)), PREFIX)

@@ -37,6 +37,7 @@ _BOTH, _PREFIX, _YES, _NEITHER = Takes(prefix=True, yes=True), Takes(prefix=True
 _TAKES: Mapping[str, Takes] = {
     **dict.fromkeys(("install", "update", "upgrade", "remove", "uninstall", "pypi-install"), _BOTH),
     **dict.fromkeys(("pypi-bridge install", "pypi-bridge remove"), _BOTH),
+    **dict.fromkeys(("pypi-bridge why", "pypi-bridge tree"), _PREFIX),
     **dict.fromkeys(("list", "export", "compare", "package", "run", "env export", "env update"), _PREFIX),
     **dict.fromkeys(("env config vars list", "env config vars set", "env config vars unset"), _PREFIX),
     **dict.fromkeys(("create", "clean", "env create", "env remove"), _YES),
@@ -73,6 +74,8 @@ _WITHOUT_CONDA = {
     "remove": "remove",
     "uninstall": "remove",
     "doctor": "doctor",
+    "why": "why",
+    "tree": "tree",
 }
 
 #: Spellings of the options that name an environment (argparse takes abbreviations), and of ``--yes``.
@@ -248,7 +251,9 @@ def from_help(text: str) -> Takes:
 
 
 def with_index(command: Command) -> Command:
-    """The command at the bridge's own door, where conda's would drop half of a spec or refuse an option."""
+    """The command at the bridge's own door, where conda has none, or would drop half of a spec."""
+    if command.verb in ("why", "tree"):
+        return replace(command, verb=f"pypi-bridge {command.verb}")
     ours = any(word.partition("=")[0] in _OURS_ALONE for word in command.rest)
     if command.verb == "install" and (ours or any(_PEP_508.match(spec) for spec in command.specs)):
         return replace(command, verb="pypi-install")

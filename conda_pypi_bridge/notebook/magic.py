@@ -67,6 +67,8 @@ class CondaMagics(Magics):
             %conda list                      any subcommand of conda
             %conda where [PKG]               which Python, pip and conda are in use here, and what disagrees
             %conda doctor                    what is wrong with this environment
+            %conda why PKG                   who needs a package, and where it came from
+            %conda tree [PKG]                what needs what
 
             %%conda install -c conda-forge
             numpy >=2                        # one spec a line

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..teaching import teach
 from .files import quoted
 
 if TYPE_CHECKING:
@@ -34,11 +35,17 @@ Common = Callable[[argparse.ArgumentParser], None]
 def configure(notebook: argparse.ArgumentParser, common: Common) -> None:
     """Add the arguments of notebook."""
     notebook.set_defaults(verb="notebook")
+    notebook.description = (
+        "Kernels load the bridge from a start-up file in their environment: then %conda, !python and !conda "
+        "mean that environment."
+    )
+    teach(notebook, "notebook")
     actions = notebook.add_subparsers(dest="notebook_action", metavar="ACTION", required=True)
     for action, help_text in _ACTIONS.items():
         made = actions.add_parser(action, help=help_text)
         made.description = f"{help_text[0].upper()}{help_text[1:]}."
         made.set_defaults(door=notebook.prog)
+        teach(made, f"notebook {action}")
         if action == "kernelspec":
             _configure_kernelspec(made)
         common(made)
@@ -52,6 +59,7 @@ def configure_where(where: argparse.ArgumentParser, common: Common) -> None:
         "kernelspecs are installed, and what does not agree. With a name: which file is imported, and who "
         "placed it."
     )
+    teach(where, "where")
     where.add_argument("package", metavar="PKG", nargs="?", help="a module or a distribution")
     common(where)
 

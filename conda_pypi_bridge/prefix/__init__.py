@@ -13,9 +13,11 @@ from .interpreter import PythonInPrefix, native_markers, own_subdir
 from .journal import is_anything_complete, journalled, recover
 from .layout import placed_files, refuse_clobbering
 from .locate import is_writable, locate, refuse_system_python
+from .provenance import Provenance
 
 __all__ = [
     "Prefix",
+    "Provenance",
     "PythonInPrefix",
     "append_history",
     "change_of",

@@ -56,15 +56,6 @@ def project_of_folder(folder: str) -> ProjectName:
     return ProjectName(canonicalize_name(match["name"] if match else stem))
 
 
-def index_url(folder: Path) -> str:
-    """The index that a metadata folder's ``provenance_url.json`` names (PEP 710); "" where it names none."""
-    try:
-        url = json.loads(_text(folder / "provenance_url.json"))["index_url"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return url if isinstance(url, str) and url.isprintable() else ""
-
-
 def files_of(prefix: Prefix, dist: InstalledDist) -> tuple[Path, ...]:
     """The existing files to delete so that a pip-placed distribution is gone, bytecode included.
 

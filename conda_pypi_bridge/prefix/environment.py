@@ -18,7 +18,8 @@ from packaging.version import Version
 from ..errors import PrefixError
 from ..model import CHANNEL, CondaName, InstalledDist, ProjectName
 from ..tags import marker_environment
-from . import dists, history, interpreter
+from . import dists, history, interpreter, provenance
+from .provenance import Provenance
 
 _METADATA_FILE = re.compile(r"(?P<folder>[^/]+\.(?:dist|egg)-info)(?:/(?:METADATA|RECORD|PKG-INFO))?")
 
@@ -89,16 +90,26 @@ class Prefix:
 
         What cannot be read as one is left out.
         """
+        return tuple(dist for _, dist in self._dists_as_read)
+
+    def provenance(self) -> Iterator[tuple[InstalledDist, Provenance]]:
+        """Each of `dists`, with where it came from as its own files tell."""
+        for folder, dist in self._dists_as_read:
+            yield dist, provenance.read(folder)
+
+    @cached_property
+    def _dists_as_read(self) -> Sequence[tuple[Path, InstalledDist]]:
+        """Each metadata folder with its distribution."""
         if self.python is None or not self.python.site_packages.is_dir():
             return ()
         owners = {folder: name for name, folder in self.metadata_folders}
         folders = sorted(self.python.site_packages.iterdir())
         found = (
-            dists.read_dist(self.path, folder, owners.get(folder.name))[0]
+            (folder, dists.read_dist(self.path, folder, owners.get(folder.name))[0])
             for folder in folders
             if folder.name.endswith(dists.METADATA_SUFFIXES)
         )
-        return tuple(dist for dist in found if dist is not None)
+        return [(folder, dist) for folder, dist in found if dist is not None]
 
     @cached_property
     def bridged_names(self) -> frozenset[CondaName]:
@@ -148,7 +159,7 @@ class Prefix:
             return {}
         site = self.python.site_packages
         folders = {folder for name, folder in self.metadata_folders if name in self.bridged_names}
-        found = {dists.project_of_folder(folder): dists.index_url(site / folder) for folder in folders}
+        found = {dists.project_of_folder(folder): provenance.read(site / folder).index for folder in folders}
         return {project: url for project, url in found.items() if url}
 
     @cached_property
