@@ -52,6 +52,10 @@ class IndexFailure(BridgeError):
         self.reason = reason
 
 
+class PageUnusable(IndexFailure):
+    """The index answers, and says itself that what it has of a project must not be used."""
+
+
 class MetadataRefused(IndexFailure):
     """The index's metadata of one wheel cannot be right: another version of the project may do."""
 

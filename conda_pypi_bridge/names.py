@@ -27,7 +27,7 @@ _SUFFIX = "_pypi"
 
 #: What a conda environment is made of: the interpreter, the package managers, and the native
 #: libraries and compilers that everything links to. Projects of these names are other things.
-_CORE = _words(
+CORE = _words(
     "bzip2 ca-certificates clang clangxx conda expat gcc gfortran glibc graalpy gxx icu krb5 libcxx"
     " libexpat libffi libgcc libgcc-ng libgfortran libgfortran-ng libgfortran5 libgomp liblzma libsqlite"
     " libstdcxx libstdcxx-ng libuuid libxcrypt libzlib llvm-openmp mamba micromamba ncurses nodejs"
@@ -110,7 +110,7 @@ def never_from_pypi(name: str) -> bool:
 
     Virtual packages (``__glibc``) and ``_libgcc_mutex`` and its like begin with an underscore.
     """
-    return name.startswith(("_", "-")) or canonicalize_name(name) in _CORE
+    return name.startswith(("_", "-")) or canonicalize_name(name) in CORE
 
 
 # -- making the table ----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 
 from .answers import Answer
 from .credentials import public_url, split_credentials
-from .errors import OfflineError
+from .errors import OfflineError, PageUnusable
 from .fetch import Fetcher
 from .model import ProjectName
 from .pages import ACCEPT, Page, PageError, PageRefused, decode
@@ -104,7 +104,10 @@ class RemotePages:
         try:
             return decode()
         except PageError as error:
-            raise self._fetcher.failure(url, self._fetcher.redact(str(error))[:_SENTENCE]) from None
+            failure = self._fetcher.failure(url, self._fetcher.redact(str(error))[:_SENTENCE])
+            if isinstance(error, PageRefused):
+                raise PageUnusable(failure.url, failure.reason) from None
+            raise failure from None
 
     def _decode(self, entry: Entry, project: ProjectName | None) -> Page | None:
         """The page of an answer, without our secrets in what it has to say."""

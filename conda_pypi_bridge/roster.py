@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +12,9 @@ from packaging.utils import canonicalize_name
 from .model import ProjectName
 
 _END = b"\n"
+
+#: Most names are (PEP 503), and asking that is quicker than to normalise them.
+_NORMALISED = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 class Roster:
@@ -23,10 +27,12 @@ class Roster:
     def __init__(self, serials: Mapping[str, int]) -> None:
         """`serials` are by name; the names are normalised here (PEP 503)."""
         found: dict[str, int] = {}
+        normalised = _NORMALISED.fullmatch
         for name, serial in serials.items():
-            project = name if _is_normalised(name) else str(canonicalize_name(name))
-            found[project] = max(serial, found.get(project, 0))
-        names = sorted(name for name in found if name and name.isascii())
+            project = name if normalised(name) else str(canonicalize_name(name))
+            if project not in found or found[project] < serial:
+                found[project] = serial
+        names = sorted(filter(str.isascii, filter(None, found)))
         self._serials = array("Q", (found[name] for name in names))
         self._names = b"".join(name.encode() + _END for name in names)
         self._starts = array("Q", _starts(names))
@@ -93,7 +99,7 @@ class Roster:
     @classmethod
     def from_bytes(cls, content: bytes) -> Roster:
         """What `to_bytes` made."""
-        rows = (line.split(" ") for line in content.decode().splitlines())
+        rows = (line.split(" ") for line in content.decode().split("\n")[:-1])
         return cls({name: int(serial) for name, serial in rows})
 
     @classmethod
@@ -107,11 +113,6 @@ class Roster:
     def _place(self, project: str) -> int | None:
         place = bisect_left(range(len(self)), project, key=self.at)
         return place if place < len(self) and self.at(place) == project else None
-
-
-def _is_normalised(name: str) -> bool:
-    """A quick yes for most names."""
-    return name.isalnum() and name.islower() and name.isascii()
 
 
 def _starts(names: Iterable[str]) -> Iterator[int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from conda_pypi_bridge import upstream
 from conda_pypi_bridge.errors import IndexFailure
 from conda_pypi_bridge.index import Index
 from conda_pypi_bridge.model import ProjectName
@@ -74,3 +75,39 @@ def test_redirects_do_not_lead_into_this_network(tmp_path: Path) -> None:
         with pytest.raises(IndexFailure, match="localhost is inside of this network"):
             _index(server, tmp_path, frozenset()).page(ProjectName("demo"))
         assert server.count("/secret") == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2001:4860:4860::8888", True),
+        ("127.0.0.1", False),
+        ("100.64.0.1", False),  # RFC 6598
+        ("224.0.0.1", False),
+        ("fe80::1%eth0", False),
+        ("::ffff:10.0.0.1", False),
+        ("::ffff:8.8.8.8", True),
+        ("64:ff9b::10.0.0.1", False),  # RFC 6052
+        ("64:ff9b::8.8.8.8", True),
+        ("2002:0a00:0001::1", False),  # RFC 3056: 10.0.0.1
+        ("2001:0:53aa:64c:0:0:f5ff:fffe", False),  # RFC 4380: 10.0.0.1
+    ],
+)
+def test_addresses_that_lead_out_of_this_network(address: str, public: bool) -> None:
+    assert upstream.is_public(address) is public
+
+
+def test_a_name_that_changes_its_address_is_not_sent_a_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: it was a public one when it was looked up."""
+    with IndexServer(announce=False) as server:
+        name = server.add("demo", "1.0")
+        server.pages["demo"][0]["url"] = f"{_elsewhere(server)}/files/{name}"
+        guarded = _index(server, tmp_path, frozenset())
+        wheel = the_wheel(guarded)
+        monkeypatch.setattr(upstream, "_addresses", lambda host: {"8.8.8.8"})
+        with pytest.raises(IndexFailure, match="has come to be inside of this network"):
+            guarded.download(wheel, tmp_path / name)
+        assert server.count("/files/") == 0

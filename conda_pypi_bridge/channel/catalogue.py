@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, BinaryIO
 
@@ -49,7 +49,8 @@ class Catalogue:
     """One channel over an index; `label` tells it from others of the same `scope` and `store`.
 
     It has all projects of the index, or, with `projects`, these and what they require. `index` is to be made
-    with the budget's `page_seconds`. Its methods may be called from many threads, take no longer than the
+    with the budget's `page_seconds`. Where it is `direct`, its shards have the index's own wheels (CEP 48),
+    and packages for extras alone. Its methods may be called from many threads, take no longer than the
     budget says, and raise `Busy` where there is nothing to tell yet.
     """
 
@@ -64,6 +65,7 @@ class Catalogue:
         projects: Iterable[Requirement] | None = None,
         budget: Budget | None = None,
         packages: Packages | None = None,
+        direct: bool = False,
     ) -> None:
         self.scope = scope
         self.store = store
@@ -79,6 +81,7 @@ class Catalogue:
             depth=budget.depth,
             readers=self._readers,
             follows=projects is not None,
+            direct=direct,
         )
         self._supply = Supply(scope, store, self._packages, self._offering, budget)
         self._projects: Projects
@@ -135,9 +138,10 @@ class Catalogue:
 
     def _make_shard(self, subdir: str, digest: bytes) -> bytes:
         # An index that this is in was made of what is to be told now: the shard must not be older.
-        renew = (subdir, digest) not in self._shards
+        renew = "" if (subdir, digest) in self._shards else digest.hex()
         listed = formats.listed_in(digest)
         items: dict[str, Published] = {}
+        wheels: list[Mapping[str, Any]] = []
         for entry in self._index.find(digest):
             if renew:
                 self.store.renew(entry.projects)
@@ -145,8 +149,9 @@ class Catalogue:
             belongs = own_records(entry, extras, listed)
             for project in entry.projects:
                 offered = self._supply.offered(project, subdir, renew=renew)
-                items.update((item.fn, item) for item in offered if belongs(item.entry["name"]))
-        content = formats.shard(items.values()) if items else _EMPTY
+                items.update((item.fn, item) for item in offered.items if belongs(item.entry["name"]))
+                wheels += [wheel for wheel in offered.wheels if belongs(wheel["name"])]
+        content = formats.shard(items.values(), wheels=wheels) if items or wheels else _EMPTY
         self._shards[subdir, digest] = content, time.monotonic() + self._budget.page_seconds
         self._shards.move_to_end((subdir, digest))
         while len(self._shards) > _SHARDS:
@@ -193,7 +198,10 @@ class Catalogue:
         return self._flights.one((subdir, kind), renew)
 
     def package(self, subdir: str, fn: str) -> tuple[Artefact, BinaryIO] | None:
-        """A published package's ``.conda`` file, opened; None where there is none that is whole."""
+        """A published package's ``.conda`` file, opened; None where there is none that is whole.
+
+        One that is not is taken away and built again.
+        """
         item = self.store.find(subdir, fn)
         if item is None:
             return None
@@ -202,6 +210,7 @@ class Catalogue:
             return artefact, self.store.open(artefact.sha256, artefact.size)
         except Damaged:
             self.store.retract(item)
+            self._supply.restore(item)
             return None
 
     def publish_later(self, records: Iterable[PackageRecord]) -> Sequence[Future[Published]]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import heapq
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import Untranslatable
 from ..model import CondaName, ProjectName
-from ..names import Names, never_from_pypi
+from ..names import CORE, Names, never_from_pypi
 from ..roster import Roster
 from ..translate import extra_name
 from .formats import fingerprint
+
+#: Room for the place of a name beside its fingerprint, in bits: enough for 16 million names.
+_BITS = 24
+_MASK = (1 << _BITS) - 1
 
 
 @dataclass(frozen=True)
@@ -36,26 +41,27 @@ class Directory:
         self.roster = roster
         self._others = _other_names(roster, names)
         self._shared = _shared_names(self._others, roster, names)
-        keys = array("Q", (_key(project) for project in roster))
-        self._places = array("I", sorted(range(len(keys)), key=keys.__getitem__))
-        self._keys = array("Q", (keys[place] for place in self._places))
+        ranked = sorted(_key(project) << _BITS | place for place, project in enumerate(roster))
+        self._places = array("I", (number & _MASK for number in ranked))
+        self._keys = array("Q", (number >> _BITS for number in ranked))
+        self._apart = frozenset({*self._others, *map(ProjectName, self._shared), *map(ProjectName, CORE)})
         self._rest: dict[int, list[Entry]] = {}
         for name, projects in self._shared.items():
             self._rest.setdefault(_key(name), []).append(Entry(name, projects))
 
-    def entries(self) -> Iterator[Entry]:
-        """What the index lists, extras apart, in the order of names."""
-        rest = iter(sorted((Entry(*pair) for pair in self._shared.items()), key=lambda entry: entry.name))
-        following = next(rest, None)
-        for project in self.roster:
-            while following is not None and following.name < project:
-                yield following
-                following = next(rest, None)
-            if project not in self._others and project not in self._shared and not never_from_pypi(project):
-                yield Entry(project, (project,))
-        while following is not None:
-            yield following
-            following = next(rest, None)
+    def names(self) -> Iterator[tuple[str, Sequence[ProjectName], int]]:
+        """What the index lists, extras apart, in the order of names: each with its projects and serial."""
+        rest = ((name, several, self.serial(several)) for name, several in sorted(self._shared.items()))
+        own = (
+            (project, (project,), serial)
+            for project, serial in self.roster.items()
+            if project not in self._apart
+        )
+        return heapq.merge(own, rest)
+
+    def serial(self, projects: Iterable[ProjectName]) -> int:
+        """A number that changes with each of the projects' serials."""
+        return sum(map(self.roster.serial, projects))
 
     def find(self, ending: bytes) -> Sequence[Entry]:
         """The entries with that fingerprint: one, or none; more than one by a rare chance."""
@@ -64,7 +70,7 @@ class Directory:
         place = bisect_left(self._keys, key)
         while place < len(self._keys) and self._keys[place] == key:
             project = self.roster.at(self._places[place])
-            if project not in self._others and project not in self._shared and not never_from_pypi(project):
+            if project not in self._apart:
                 found.append(Entry(project, (project,)))
             place += 1
         return found

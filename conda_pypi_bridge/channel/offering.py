@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -18,15 +19,22 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from .. import translate
-from ..errors import BridgeError, IndexFailure, OfflineError, Untranslatable
+from ..errors import (
+    BridgeError,
+    IndexFailure,
+    NoFittingWheel,
+    OfflineError,
+    PageUnusable,
+    Untranslatable,
+)
 from ..index import Index
 from ..lookup import metadata
-from ..model import Candidate, CoreMetadata, PackageRecord, ProjectName, ProjectPage, Wheel
+from ..model import Candidate, CoreMetadata, PackageRecord, ProjectName, ProjectPage, Target, Wheel
 from ..names import Names
 from ..once import Once
 from ..versions import conda_version, read_spec
-from . import offers
-from .model import Scope
+from . import direct, offers
+from .model import Published, Scope
 from .store import ChannelStore
 from .tasks import Tasks
 
@@ -37,6 +45,9 @@ WANTS, WANTED_EXTRAS, EXTRAS, PAGES = "wants", "wanted-extras", "extras", "pages
 #: Plans that are remembered.
 _PLANS = 2000
 
+#: Wheels of a project that one subdir is offered, however many versions others require.
+_MOST = 300
+
 #: A specifier of these alone is met by the newest version, if by any.
 _OPEN = frozenset({">=", ">"})
 
@@ -45,11 +56,13 @@ _OPEN = frozenset({">=", ">"})
 class Plan:
     """The records that a subdir is to have of a project, the newest version first.
 
-    `versions` are those that the index still offers, in conda's spelling: what was published of others is
-    offered no more. `unsure` holds what may pass and kept more records away.
+    `wheels` are entries of `direct.entries` for those that need not be built. `versions` are those that the
+    index still offers, in conda's spelling: what was published of others is offered no more. `unsure` holds
+    what may pass and kept more records away.
     """
 
     records: tuple[PackageRecord, ...] = ()
+    wheels: tuple[Mapping[str, Any], ...] = ()
     versions: frozenset[str] = frozenset()
     unsure: tuple[BridgeError, ...] = ()
 
@@ -59,7 +72,8 @@ class Offering:
 
     `depth` is how many of the newest versions are offered to each target; `readers` reads metadata. With
     `follows` every requirement is noted, of the extras that somebody requires, so that the channel has the
-    project; else only what the newest version may not meet.
+    project; else only what the newest version may not meet. Where it is `direct`, clients take wheels as they
+    are, and only extras have records.
     """
 
     def __init__(
@@ -72,6 +86,7 @@ class Offering:
         depth: int,
         readers: Tasks[CoreMetadata | BridgeError],
         follows: bool,
+        direct: bool = False,
     ) -> None:
         self._scope = scope
         self._index = index
@@ -80,6 +95,7 @@ class Offering:
         self._depth = depth
         self._readers = readers
         self._follows = follows
+        self._direct = direct
         self._plans: Once[tuple[str, ...], Plan] = Once(most=_PLANS)
         self._extras = threading.Lock()
 
@@ -98,7 +114,10 @@ class Offering:
 
         `renew` asks it even if it was asked just now. Raises `IndexFailure` or `OfflineError`.
         """
-        page = self._index.page(project, renew=renew)
+        try:
+            page = self._index.page(project, renew=renew)
+        except PageUnusable:
+            page = None
         self._store.note(PAGES, project, [_state(page)])
         return page
 
@@ -115,25 +134,32 @@ class Offering:
             self._plans.forget(key)
         return plan
 
+    def serves(self, item: Published) -> bool:
+        """Whether a published package is one for this channel: clients that take wheels get only extras."""
+        return not self._direct or item.entry.get("noarch") == "generic"
+
     def extras(self, project: ProjectName) -> list[str]:
         """The extras of a project that were seen, in the order in which they were."""
         return ordered_extras(self._store.noted(EXTRAS, project))
 
     def _make(self, page: ProjectPage, subdir: str, wants: Iterable[str]) -> Plan:
         specifiers = [found for text in sorted(wants) if (found := _specifier(text)) is not None]
-        wheels = offers.wheels(page, self._scope, subdir, specifiers, self._depth)
+        wheels = offers.wheels(page, self._scope, subdir, specifiers, self._depth)[:_MOST]
         readings = [(wheel, self._read(wheel)) for wheel in wheels]
         records: dict[PackageRecord, None] = {}
+        entries: list[Mapping[str, Any]] = []
         unsure: list[BridgeError] = []
         for wheel, read in readings:
             known = read()
             if isinstance(known, CoreMetadata):
                 candidate = Candidate(wheel=wheel, metadata=known)
-                records.update(dict.fromkeys(self._records(candidate, page, subdir)))
+                targets = offers.best_for(page, self._scope, wheel)
+                records.update(dict.fromkeys(self._records(candidate, targets, subdir)))
+                entries += self._entries(candidate, targets, subdir)
             elif type(known) in (IndexFailure, OfflineError):
                 unsure.append(known)
         versions = frozenset(_conda_versions(page.wheels))
-        return Plan(records=tuple(records), versions=versions, unsure=tuple(unsure))
+        return Plan(records=tuple(records), wheels=tuple(entries), versions=versions, unsure=tuple(unsure))
 
     def _read(self, wheel: Wheel) -> Callable[[], CoreMetadata | BridgeError]:
         """Begin to read a wheel's metadata; what is returned waits for it."""
@@ -148,15 +174,26 @@ class Offering:
         running = self._readers.submit(f"{wheel.sha256} {wheel.url}", work)
         return read
 
-    def _records(self, candidate: Candidate, page: ProjectPage, subdir: str) -> list[PackageRecord]:
+    def _records(self, candidate: Candidate, targets: Sequence[Target], subdir: str) -> list[PackageRecord]:
         """The records of a wheel in a subdir; their requirements and extras are noted."""
-        targets = offers.best_for(page, self._scope, candidate.wheel)
         offer = offers.offer(candidate, self._scope, self._names.conda_name, targets=targets)
         made = [record for record in offer.records if record.subdir == subdir]
         if made:
             self._note_requirements(candidate)
             self._note_extras(candidate.wheel.project, {record.extra for record in made} - {""})
-        return made
+        return [record for record in made if record.extra] if self._direct else made
+
+    def _entries(
+        self, candidate: Candidate, targets: Sequence[Target], subdir: str
+    ) -> list[Mapping[str, Any]]:
+        """The entry of a wheel in a subdir, for clients that take it as it is."""
+        if not self._direct:
+            return []
+        try:
+            entries = direct.entries(candidate, self._scope, self._names.conda_name, targets=targets)
+        except (Untranslatable, NoFittingWheel):
+            return []
+        return [entry for there, entry in entries.items() if there == subdir]
 
     def _note_requirements(self, candidate: Candidate) -> None:
         extras = candidate.metadata.extras

@@ -80,12 +80,15 @@ class AllProjects:
 
     def _renew(self) -> None:
         begun = time.monotonic()
+        if self._known is None and self.problem is not None and begun < self._until:
+            raise self.problem
         try:
             found = self._index.projects()
             self.problem = None
         except BridgeError as error:
             self.problem = error
             _log.warning("the list of projects is not to be had: %s", error)
+            self._until = time.monotonic() + self._fresh
             found = self._known or self._last_good(error)
         self._took = time.monotonic() - begun
         if self.problem is None and (self._known is None or found != self._known):

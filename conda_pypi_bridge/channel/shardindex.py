@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import heapq
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -88,15 +89,13 @@ class ShardIndex:
         made = self._made.get(subdir)
         if made is not None and time.monotonic() < made.until:
             return made.content
+        if not self._making.acquire(blocking=made is None):
+            assert made is not None
+            return made.content
         if made is not None and made.took > _SLOW:
-            if self._making.acquire(blocking=False):
-                threading.Thread(target=self._make_later, args=[subdir], name="index", daemon=True).start()
+            threading.Thread(target=self._make_and_release, args=[subdir], name="index", daemon=True).start()
             return made.content
-        with self._making:
-            made = self._made.get(subdir)
-            if made is None or time.monotonic() >= made.until:
-                made = self._make(subdir)
-            return made.content
+        return self._make_and_release(subdir)
 
     def find(self, digest: bytes) -> Sequence[Entry]:
         """The entries that a placeholder stands for."""
@@ -108,13 +107,12 @@ class ShardIndex:
             found = [*state.directory.find(ending), *state.extras.find(ending)]
         return found
 
-    def digest(self, subdir: str, entry: Entry) -> bytes:
-        """The placeholder of an entry, as an index made now has it."""
-        return self._digest(self._salts[subdir], entry, self._renewed())
-
-    def _make_later(self, subdir: str) -> None:
+    def _make_and_release(self, subdir: str) -> bytes:
         try:
-            self._make(subdir)
+            made = self._made.get(subdir)
+            if made is None or time.monotonic() >= made.until:  # nobody else has just made it
+                made = self._make(subdir)
+            return made.content
         finally:
             self._making.release()
 
@@ -147,25 +145,20 @@ class ShardIndex:
         return state
 
     def _digests(self, subdir: str, state: State) -> Iterator[tuple[str, bytes]]:
-        salt = self._salts[subdir]
-        extras = (entry for entry in state.extras.entries if entry.projects[0] in state.directory.roster)
-        following = next(extras, None)
-        for entry in state.directory.entries():
-            while following is not None and following.name < entry.name:
-                yield following.name, self._digest(salt, following, state)
-                following = next(extras, None)
-            yield entry.name, self._digest(salt, entry, state)
-        while following is not None:
-            yield following.name, self._digest(salt, following, state)
-            following = next(extras, None)
-
-    def _digest(self, salt: bytes, entry: Entry, state: State) -> bytes:
-        roster = state.directory.roster
-        serial = sum(map(roster.serial, entry.projects)) % _SERIALS
-        known = [number for p in entry.projects if (number := state.fingerprints.get(p))]
-        generation = b"".join(number.to_bytes(8, "big") for number in known)
-        listed = 0 if entry.extra else len(state.extras.names(entry.projects))
-        return formats.placeholder(salt, entry.name, serial, generation, listed=listed)
+        salt, directory = self._salts[subdir], state.directory
+        extras = (
+            (entry.name, entry.projects, directory.serial(entry.projects))
+            for entry in state.extras.entries
+            if entry.projects[0] in directory.roster
+        )
+        for name, projects, serial in heapq.merge(directory.names(), extras):
+            generation, listed = b"", 0
+            for project in projects:
+                if number := state.fingerprints.get(project):
+                    generation += number.to_bytes(8, "big")
+                    listed += len(state.extras.known.get(project, ()))
+            listed = 0 if "_extra_" in name else listed
+            yield name, formats.placeholder(salt, name, serial % _SERIALS, generation, listed=listed)
 
 
 def own_records(entry: Entry, extras: Extras, listed: int) -> Callable[[str], bool]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import TimeoutError as Late  # Python 3.10 has two
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -49,6 +50,14 @@ class Budget:
     page_seconds: float = 5.0
 
 
+@dataclass(frozen=True)
+class Offered:
+    """What a subdir has of a project: packages, and entries of `direct.entries` for wheels as they are."""
+
+    items: Sequence[Published] = ()
+    wheels: Sequence[Mapping[str, Any]] = ()
+
+
 class Supply:
     """Has packages published as they are asked for, within `budget`; safe for threads."""
 
@@ -82,47 +91,51 @@ class Supply:
             "waiting_plans": self._planners.waiting,
         }
 
-    def offered(self, project: ProjectName, subdir: str, *, renew: bool = False) -> list[Published]:
-        """What a subdir has of a project now. With `renew` the index is asked, whenever it was asked last.
+    def offered(self, project: ProjectName, subdir: str, *, renew: str = "") -> Offered:
+        """What a subdir has of a project now.
 
+        With `renew` the index is asked, whenever it was asked last: once for all who give the same text.
         Nothing where the index has nothing usable, what was published before where it does not answer. Raises
         `Busy` where that may change within moments.
         """
         begun = time.monotonic()
         try:
-            work = partial(self._offering.plan, project, subdir, renew=renew)
+            work = partial(self._offering.plan, project, subdir, renew=bool(renew))
             planned = self._planners.submit(f"{project} {subdir} {renew}", work)
             plan: Plan = planned.result(self._budget.last)
-        except TimeoutError:
-            return self._before(project, subdir, "the package index is slow")
+        except Late:
+            return Offered(self._before(project, subdir, "the package index is slow"))
         except (IndexFailure, OfflineError) as error:
-            return self._before(project, subdir, str(error))
+            return Offered(self._before(project, subdir, str(error)))
         if plan.unsure:
             self.owed.add(project)
         known = [item for item in self._published(project, subdir) if item.entry["version"] in plan.versions]
         have = {item.fn for item in known}
         missing = [record for record in plan.records if record.fn not in have]
         running, problems = self._begin(missing)
-        found = [*known, *self._await(running, bool(known), begun)]
-        if found:
-            return found
+        found = [*known, *self._await(running, bool(known or plan.wheels), begun)]
+        if found or plan.wheels:
+            return Offered(found, plan.wheels)
         errors = [*plan.unsure, *problems, *map(_error, running)]
         passing = [error for error in errors if is_passing(error)]
         if passing:
             raise Busy(f"nothing of {project} is built yet ({passing[0]})", self._budget.retry_after)
-        return []
+        return Offered()
 
     def plans(self, project: ProjectName) -> list[Future[Any]]:
         """Begin to find out what each subdir is to have of a project; nothing is built."""
         subdirs = ("noarch", *self._scope.subdirs)
         plan = self._offering.plan
-        return [
-            self._planners.submit(f"{project} {s} False", partial(plan, project, s), LATER) for s in subdirs
-        ]
+        return [self._planners.submit(f"{project} {s} ", partial(plan, project, s), LATER) for s in subdirs]
 
     def publish_later(self, records: Iterable[PackageRecord]) -> list[Future[Published]]:
         """Have packages built when nobody waits for others."""
         return [self._submit(record, LATER + rank) for rank, record in enumerate(records)]
+
+    def restore(self, item: Published) -> None:
+        """Have a package built again that was taken away."""
+        self._store.note(WANTS, item.project, [f"=={item.entry['version']}"])
+        self.owed.add(item.project)
 
     def look(self, projects: Collection[ProjectName], seconds: float) -> None:
         """Ask the index what it has of projects now, for so many seconds; that something changed is noted."""
@@ -144,13 +157,14 @@ class Supply:
                 self._begin(plan.records)
 
     def _published(self, project: ProjectName, subdir: str) -> Sequence[Published]:
-        return [item for item in self._store.published(project) if item.subdir == subdir]
+        published = (item for item in self._store.published(project) if item.subdir == subdir)
+        return [item for item in published if self._offering.serves(item)]
 
     def _before(self, project: ProjectName, subdir: str, reason: str) -> list[Published]:
         """What was published before the index stopped answering."""
         self.owed.add(project)
         found = [*self._published(project, subdir)]
-        if not found and not any(self._store.published(project)):
+        if not any(map(self._offering.serves, self._store.published(project))):
             raise Busy(reason, self._budget.retry_after)
         return found
 

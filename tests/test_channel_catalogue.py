@@ -1,0 +1,411 @@
+"""What a channel answers while the index changes, fails and returns: real indexes, real builds."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from conda_pypi_bridge.answers import Limits
+from conda_pypi_bridge.build import zstd
+from conda_pypi_bridge.channel.catalogue import Budget, Catalogue
+from conda_pypi_bridge.channel.model import Scope
+from conda_pypi_bridge.channel.store import ChannelStore
+from conda_pypi_bridge.config import IndexConfig
+from conda_pypi_bridge.errors import Busy
+from conda_pypi_bridge.index import Index
+from conda_pypi_bridge.model import CondaName, ProjectName
+from conda_pypi_bridge.names import Names
+from tests.indexserver import IndexServer, says, sleeps
+
+SCOPE = Scope(subdirs=("linux-64",), pythons=(Version("3.11"), Version("3.12")))
+NATIVE = "cp312-cp312-manylinux_2_17_x86_64"
+WHEEL = r"\.whl$"
+
+#: Quick to see what changes, for tests.
+QUICK = Budget(index_seconds=0.1, page_seconds=0.1, first=3.0, last=10.0)
+
+
+class Client:
+    """A client without a cache, of a channel of its own process."""
+
+    def __init__(self, server: IndexServer, folder: Path, store: str | Path = "", **options: Any) -> None:
+        budget = options.pop("budget", QUICK)
+        config = IndexConfig(indexes=(server.url,), keyring=False, timeout=2.0, retries=0)
+        index = Index(config, folder / "cache", page_seconds=budget.page_seconds, limits=Limits(patience=2.0))
+        self.store = ChannelStore(store or folder / "store", fresh_seconds=0.05)
+        names = options.pop("names", Names())
+        self.catalogue = Catalogue(SCOPE, index, self.store, names, budget=budget, **options)
+
+    def index(self, subdir: str = "noarch") -> dict[str, str]:
+        shards = msgpack.unpackb(zstd.decompress(self.catalogue.shard_index(subdir)))["shards"]
+        return {name: digest.hex() for name, digest in shards.items()}
+
+    def document(self, name: str, subdir: str = "noarch", digest: str = "") -> dict[str, Any]:
+        data = self.catalogue.shard(subdir, digest or self.index(subdir)[name])
+        found: dict[str, Any] = msgpack.unpackb(zstd.decompress(data))
+        return found
+
+    def records(self, name: str, subdir: str = "noarch", digest: str = "") -> list[str]:
+        """``name-version`` of the records in a shard."""
+        return [fn.rpartition("-")[0] for fn in self.document(name, subdir, digest)["packages.conda"]]
+
+
+MakeClient = Callable[..., Client]
+
+
+@pytest.fixture(params=[True, False], ids=["serials", "no serials"])
+def server(request: pytest.FixtureRequest) -> Iterator[IndexServer]:
+    """An index that tells serials, as the public one does, or none, as most others."""
+    with IndexServer(serials=request.param, etags=True, max_age=600) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: IndexServer, tmp_path: Path) -> Iterator[MakeClient]:
+    made: list[Client] = []
+
+    def make(**options: Any) -> Client:
+        made.append(Client(server, tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.catalogue.close()
+
+
+def until(said: Callable[[], bool], seconds: float = 15.0) -> float:
+    """Wait for what becomes true; how long it took."""
+    begun = time.monotonic()
+    while not said():
+        assert time.monotonic() - begun < seconds
+        time.sleep(0.05)
+    return time.monotonic() - begun
+
+
+def test_a_cold_shard_has_packages_that_can_be_had(server: IndexServer, client: MakeClient) -> None:
+    server.add("demo", "1.0", requires=["wanted>=2"])
+    one = client()
+    (entry,) = one.document("demo")["packages.conda"].values()
+    found = one.catalogue.package("noarch", f"demo-1.0-{entry['build']}.conda")
+    assert found is not None
+    artefact, file = found
+    with file:
+        assert len(file.read()) == artefact.size == entry["size"]
+    assert (artefact.sha256, artefact.md5) == (entry["sha256"].hex(), entry["md5"].hex())
+    assert one.records("demo", "linux-64") == []
+
+
+def test_native_wheels_are_in_their_subdir_alone(server: IndexServer, client: MakeClient) -> None:
+    server.add("native", "1.0", tags=NATIVE)
+    one = client()
+    assert (one.records("native"), one.records("native", "linux-64")) == ([], ["native-1.0"])
+
+
+@pytest.mark.parametrize("digest", ["00" * 32, "zz", "", "12" * 40], ids=str)
+def test_what_no_index_lists_has_an_empty_shard(server: IndexServer, client: MakeClient, digest: str) -> None:
+    server.add("demo", "1.0")
+    one = client()
+    assert one.document("", digest=digest or "ff")["packages.conda"] == {}
+    assert one.document("", "win-64", one.index()["demo"])["packages.conda"] == {}
+    assert one.index("win-64") == {}
+
+
+def test_projects_that_cannot_be_used_have_empty_shards(server: IndexServer, client: MakeClient) -> None:
+    server.publish("old-1.0.tar.gz", b"sdist", project="old")
+    server.add("hostile", "1.0", members={"../outside.py": "x"})
+    server.add("bad", "1.0", requires=["x @ https://example.invalid/x.whl"])
+    server.add("held", "1.0")
+    server.status["held"] = {"status": "quarantined"}
+    server.add("gone", "1.0")
+    server.on("/simple/gone/", says(404))
+    one = client()
+    assert {name: one.records(name) for name in one.index()} == {name: [] for name in one.index()}
+    asked = server.count("hostile.*whl$")
+    assert one.records("hostile") == [] and server.count("hostile.*whl$") == asked == 1
+
+
+def test_fifty_clients_that_ask_for_one_cold_shard_have_it_built_once(
+    server: IndexServer, client: MakeClient
+) -> None:
+    server.add("demo", "1.0")
+    server.on(WHEEL, sleeps(0.3))
+    one = client()
+    digest = one.index()["demo"]
+    with ThreadPoolExecutor(50) as pool:
+        shards = list(pool.map(lambda _: one.catalogue.shard("noarch", digest), range(50)))
+    assert len({*shards}) == 1 and one.records("demo", digest=digest) == ["demo-1.0"]
+    assert server.count(WHEEL) == 1
+    assert server.count("/simple/demo/") == 1
+
+
+def test_what_is_not_built_in_time_is_offered_later(server: IndexServer, client: MakeClient) -> None:
+    """The newest comes first; the placeholder changes when there is more."""
+    server.add("demo", "1.0")
+    server.add("demo", "2.0")
+    server.on(r"demo-1.0.*\.whl$", sleeps(1.5))
+    one = client(budget=Budget(index_seconds=0.1, page_seconds=0.1, first=0.6, last=10.0))
+    before = one.index()
+    assert one.records("demo", digest=before["demo"]) == ["demo-2.0"]
+    until(lambda: len([*one.store.published(ProjectName("demo"))]) == 2)
+    until(lambda: one.index()["demo"] != before["demo"])
+    assert one.records("demo") == ["demo-1.0", "demo-2.0"]
+
+
+def test_who_could_be_offered_nothing_is_told_when_to_come_back(
+    server: IndexServer, client: MakeClient
+) -> None:
+    server.add("demo", "1.0")
+    server.on(WHEEL, sleeps(1.5))
+    one = client(budget=Budget(index_seconds=0.1, page_seconds=0.1, first=0.1, last=0.5, retry_after=7))
+    digest = one.index()["demo"]
+    with pytest.raises(Busy) as busy:
+        one.records("demo", digest=digest)
+    assert busy.value.retry_after == 7
+    until(lambda: any(one.store.published(ProjectName("demo"))))
+    assert one.records("demo", digest=digest) == ["demo-1.0"]
+
+
+def test_the_first_package_is_waited_for_longer_than_more_of_them(
+    server: IndexServer, client: MakeClient
+) -> None:
+    server.add("demo", "1.0")
+    server.on(WHEEL, sleeps(1.0))
+    one = client(budget=Budget(first=0.1, last=10.0))
+    assert one.records("demo") == ["demo-1.0"]
+
+
+def test_a_new_release_is_offered_within_seconds(server: IndexServer, client: MakeClient) -> None:
+    """Although the index allows to use its pages for ten minutes, and a client keeps shards for ever."""
+    server.add("demo", "1.0")
+    one = client()
+    assert one.records("demo") == ["demo-1.0"]
+    time.sleep(0.5)
+    before = one.index()["demo"]
+    one.records("demo", digest=before)
+    server.add("demo", "2.0")
+    server.add("brand-new", "1.0")
+    took = until(lambda: one.index()["demo"] != before and "brand-new" in one.index())
+    assert took < 5
+    assert one.records("demo") == ["demo-1.0", "demo-2.0"]
+    assert one.records("brand-new") == ["brand-new-1.0"]
+
+
+def test_nothing_new_leaves_the_index_as_it_is(server: IndexServer, client: MakeClient) -> None:
+    server.add("demo", "1.0", extras={"more": ["wanted"]})
+    one = client()
+    one.records("demo")
+    until(lambda: "demo_extra_more" in one.index())
+    before = one.index()
+    one.records("demo")
+    time.sleep(0.5)
+    assert one.index() == before
+    assert one.index("linux-64").keys() == before.keys()
+    assert not {*one.index("linux-64").values()} & {*before.values()}
+
+
+def test_what_the_index_withdraws_is_offered_no_more(server: IndexServer, client: MakeClient) -> None:
+    server.add("demo", "1.0")
+    server.add("demo", "2.0")
+    one = client()
+    assert one.records("demo") == ["demo-1.0", "demo-2.0"]
+    time.sleep(0.3)
+    server.pages["demo"][1]["yanked"] = "broken"
+    until(lambda: one.records("demo") == ["demo-1.0"])
+
+
+def test_while_the_index_is_down_there_is_what_there_was(
+    server: IndexServer, client: MakeClient, tmp_path: Path
+) -> None:
+    """Also for another process: the list of projects and the packages are in the store."""
+    server.add("demo", "1.0")
+    server.add("cold", "1.0")
+    first = client()
+    assert first.records("demo") == ["demo-1.0"]
+    server.on("", says(503))
+    other = Client(server, tmp_path / "other", tmp_path / "store")
+    try:
+        for one in (first, other):
+            assert {*one.index()} == {"cold", "demo"}
+            assert one.records("demo") == ["demo-1.0"]
+            with pytest.raises(Busy):
+                one.records("cold")
+        assert "index" in other.catalogue.problem
+        server.heal()
+        until(lambda: _has(other, "cold"))
+    finally:
+        other.catalogue.close()
+
+
+def test_who_asks_before_anything_is_known_is_to_come_back(server: IndexServer, client: MakeClient) -> None:
+    server.on("", says(503))
+    one = client()
+    with pytest.raises(Busy):
+        one.index()
+    with pytest.raises(Busy):
+        one.catalogue.shard("noarch", "00" * 32)
+    server.heal()
+    until(lambda: _answers(one))
+
+
+def _has(one: Client, name: str) -> bool:
+    try:
+        return one.records(name) != []
+    except Busy:
+        return False
+
+
+def _answers(one: Client) -> bool:
+    try:
+        return one.index() == {}
+    except Busy:
+        return False
+
+
+def test_a_version_that_others_require_is_offered_too(server: IndexServer, client: MakeClient) -> None:
+    for version in ("1.0", "1.5", "2.0", "3.0"):
+        server.add("demo", version)
+    server.add("app", "1.0", requires=["demo<2", "other>=1"], extras={"x": ["demo==2.0"]})
+    one = client(budget=Budget(depth=1, index_seconds=0.1, page_seconds=0.1))
+    before = one.index()
+    assert one.records("demo", digest=before["demo"]) == ["demo-3.0"]
+    one.records("app")
+    assert until(lambda: one.index()["demo"] != before["demo"]) < 5
+    assert one.records("demo") == ["demo-1.5", "demo-2.0", "demo-3.0"]
+
+
+def test_extras_are_carried_until_the_index_lists_them(server: IndexServer, client: MakeClient) -> None:
+    """Clients have a record from one shard alone: rattler refuses one that two have."""
+    server.add("demo", "1.0", extras={"a": ["x"], "b": ["y"]})
+    one = client()
+    old = one.index()
+    assert one.records("demo", digest=old["demo"]) == ["demo-1.0", "demo_extra_a-1.0", "demo_extra_b-1.0"]
+    until(lambda: "demo_extra_b" in one.index())
+    new = one.index()
+    assert one.records("demo", digest=new["demo"]) == ["demo-1.0"]
+    assert one.records("demo_extra_a") == ["demo_extra_a-1.0"]
+    server.add("demo", "2.0", extras={"a": [], "aa": ["z"]})
+    until(lambda: "demo_extra_aa" in one.index() or not one.records("demo"))
+    assert one.records("demo_extra_aa") == ["demo_extra_aa-2.0"]
+    carried = {*one.records("demo", digest=new["demo"])}
+    assert carried == {"demo-1.0", "demo-2.0", "demo_extra_aa-2.0"}
+
+
+def test_a_list_of_projects_is_followed_and_nothing_else_is_told(
+    server: IndexServer, client: MakeClient
+) -> None:
+    server.add("app", "1.0", requires=["lib[fast]>=1"], extras={"x": ["for-x"], "y": ["for-y"]})
+    server.add("lib", "1.0", extras={"fast": ["quick"]}, requires=["base; python_version < '3'"])
+    for name in ("for-x", "for-y", "quick", "base", "other"):
+        server.add(name, "1.0")
+    one = client(projects=[Requirement("App[X]>=1")])
+    assert {name for name in one.index() if "_extra_" not in name} == {"app", "for-x", "lib", "quick"}
+    assert one.records("quick") == ["quick-1.0"]
+    assert server.count("/simple/$") == 0
+    assert {"app_extra_x", "lib_extra_fast"} <= one.index().keys()
+
+
+def test_names_that_are_condas_own_are_left_out(server: IndexServer, client: MakeClient) -> None:
+    table = {ProjectName("torch"): CondaName("pytorch"), ProjectName("pythonx"): CondaName("python")}
+    for name in ("python", "conda", "torch", "pytorch", "pythonx", "demo"):
+        server.add(name, "1.0")
+    one = client(names=Names(user=table))
+    assert {*one.index()} == {"demo", "pytorch"}
+    assert one.document("pytorch")["packages.conda"].keys() == {
+        fn for fn in one.document("pytorch")["packages.conda"] if fn.startswith("pytorch-1.0")
+    }
+    (item,) = one.store.published(ProjectName("torch"))
+    assert item.entry["name"] == "pytorch"
+    assert not any(one.store.published(ProjectName("pytorch")))
+
+
+def test_replicas_share_what_each_has_built(server: IndexServer, client: MakeClient, tmp_path: Path) -> None:
+    server.add("demo", "1.0", extras={"more": ["x"]})
+    one, two = client(), Client(server, tmp_path / "two", tmp_path / "store")
+    try:
+        one.records("demo")
+        until(lambda: one.index() == two.index() and "demo_extra_more" in two.index())
+        assert two.document("demo") == one.document("demo")
+        assert server.count(WHEEL) == 1
+    finally:
+        two.catalogue.close()
+
+
+def test_a_damaged_package_is_not_served_and_is_built_again(server: IndexServer, client: MakeClient) -> None:
+    server.add("demo", "1.0")
+    one = client()
+    ((fn, entry),) = one.document("demo")["packages.conda"].items()
+    path = one.store.local_path(entry["sha256"].hex())
+    assert path is not None
+    path.write_bytes(path.read_bytes()[:-1])
+    assert one.catalogue.package("noarch", fn) is None
+    until(lambda: one.index() != {} and one.store.find("noarch", fn) is not None)
+    found = one.catalogue.package("noarch", fn)
+    assert found is not None
+    found[1].close()
+    assert one.catalogue.package("noarch", "nothing-1-0.conda") is None
+
+
+def test_whole_documents_have_what_was_published(server: IndexServer, client: MakeClient) -> None:
+    server.add("demo", "1.0")
+    server.add("demo", "2.0")
+    one = client()
+    assert json.loads(one.catalogue.repodata("noarch"))["packages.conda"] == {}
+    one.records("demo")
+
+    def listed(document: bytes) -> list[str]:
+        return [entry["version"] for entry in json.loads(document)["packages.conda"].values()]
+
+    until(lambda: listed(one.catalogue.repodata("noarch")) == ["1.0", "2.0"])
+    until(lambda: listed(one.catalogue.current_repodata("noarch")) == ["2.0"])
+
+
+def test_wheels_as_they_are_need_no_build(server: IndexServer, client: MakeClient) -> None:
+    filename = server.add("demo", "1.0", requires=["wanted"], extras={"more": ["x"]})
+    built = client()
+    built.records("demo")
+    asked = server.count(WHEEL)
+    one = client(label="wheels", direct=True)
+    document = one.document("demo")
+    (entry,) = document["v3"]["whl"].values()
+    assert (entry["fn"], entry["size"]) == (filename, len(server.files[filename]))
+    assert [fn.rpartition("-")[0] for fn in document["packages.conda"]] in (["demo_extra_more-1.0"], [])
+    assert one.records("demo_extra_more") == ["demo_extra_more-1.0"]
+    assert server.count(WHEEL) == asked
+    assert not {*one.index().values()} & {*built.index().values()}
+
+
+def test_people_are_told_what_there_is(server: IndexServer, client: MakeClient) -> None:
+    for name in ("demo", "demonstration", "a-demo", "other"):
+        server.add(name, "1.0")
+    one = client()
+    assert one.catalogue.search("Demo") == ["demo", "demonstration", "a-demo"]
+    one.records("demo")
+    told = one.catalogue.describe(ProjectName("demo"))
+    assert (told["known"], told["name"], [row["version"] for row in told["published"]]) == (
+        True,
+        "demo",
+        ["1.0"],
+    )
+    assert one.catalogue.describe(ProjectName("absent"))["known"] is False
+    assert one.catalogue.statistics()["names"] == 4
+    assert one.catalogue.problem == ""
+
+
+def test_a_warm_shard_asks_nobody(server: IndexServer, client: MakeClient) -> None:
+    server.add("demo", "1.0")
+    one = client(budget=Budget(index_seconds=60, page_seconds=60))
+    digest = one.index()["demo"]
+    assert one.catalogue.warm("noarch", digest) is None
+    data = one.catalogue.shard("noarch", digest)
+    asked = server.count()
+    assert one.catalogue.warm("noarch", digest) == data == one.catalogue.shard("noarch", digest)
+    assert server.count() == asked
