@@ -75,7 +75,7 @@ class Roster:
     def search(self, text: str, most: int) -> list[ProjectName]:
         """Up to `most` projects with `text` in the name: those that begin with it first, short ones first."""
         wanted = str(canonicalize_name(text)).encode()
-        if not wanted:
+        if not wanted or _END in wanted:
             return []
         found = {text for text in (ProjectName(wanted.decode()),) if text in self}
         begin = bisect_left(range(len(self)), wanted, key=lambda place: self.at(place).encode())
