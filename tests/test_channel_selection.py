@@ -148,6 +148,17 @@ def test_versions_that_do_not_agree_are_replaced_by_older_ones_that_do(
     assert installable(selection, mirror, "app") == {"app", "base", "tool", "python"}
 
 
+def test_requirements_that_limit_each_other_are_served_together_and_each_at_its_newest(
+    server: IndexServer, mirror: Mirror
+) -> None:
+    for n in range(1, 7):
+        server.add("app", f"{n}", requires=[f"base>={n}"])
+        server.add("base", f"{n}")
+    selection = mirror("app", "base==2")
+    assert listed(selection) == [f"noarch/{name}" for name in ("app 2", "app 6", "base 2", "base 6")]
+    assert not selection.notes
+
+
 def test_what_nothing_can_meet_is_refused_with_the_reason(server: IndexServer, mirror: Mirror) -> None:
     server.add("app", "1", requires=["base>=2"])
     server.add("base", "1")

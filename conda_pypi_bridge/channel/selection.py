@@ -28,7 +28,7 @@ from ..model import Candidate, CoreMetadata, PackageRecord, ProjectName, Request
 from ..names import Names, never_from_pypi
 from ..options import Options
 from ..report import Reporter, Silent
-from ..versions import conda_spec
+from ..versions import conda_spec, conda_version
 from . import offers
 from .model import Scope
 
@@ -232,7 +232,7 @@ class _Chooser:
     ) -> Collection[PackageRecord] | BridgeError:
         """The records that serve the requests at once, or why there are none.
 
-        The narrow closure whole: it has the newest of everything. Of a wider one what the solver chose.
+        What the solver chose, and the newest of everything, for whom does not want all at once.
         """
         failure: BridgeError | None = None
         for depth in depths:
@@ -251,7 +251,8 @@ class _Chooser:
                 if (found := conflict(closure)) is not None:
                     return Unsatisfiable(found.sentence)
                 continue
-            return records if depth == depths[0] else [r for r in records if r.dist in brought]
+            newest = _newest(closure, requests)
+            return [r for r in records if r.dist in brought or (r.project, r.version) in newest]
         assert failure is not None
         return failure
 
@@ -273,6 +274,27 @@ def _hopeless(closure: Closure, requests: Iterable[Request]) -> BridgeError | No
         if problem is not None and request.project not in closure.overlaid:
             return problem
     return None
+
+
+def _newest(closure: Closure, requests: Iterable[Request]) -> set[tuple[ProjectName, str]]:
+    """The newest version for each requirement, beginning at the requests: projects and conda versions.
+
+    A closure has more, where the newest do not agree.
+    """
+    found: set[tuple[ProjectName, str]] = set()
+    waiting = [Edge.of(r.requirement) for r in requests if r.requirement is not None]
+    seen = set(waiting)
+    while waiting:
+        edge = waiting.pop()
+        usable = (v for v in closure.versions(edge) or () if closure.wheel(edge.project, v) is not None)
+        version = next(usable, None)
+        if version is None or (edge.project, version) not in closure.requires:
+            continue
+        found.add((edge.project, conda_version(version)))
+        further = closure.requires[edge.project, version].keys() - seen
+        seen |= further
+        waiting += further
+    return found
 
 
 def _specs(requests: Iterable[Request], closure: Closure) -> list[str]:
