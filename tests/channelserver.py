@@ -26,7 +26,7 @@ from conda_pypi_bridge.channel.store import ChannelStore
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.index import Index
 from conda_pypi_bridge.names import Names
-from conda_pypi_bridge.server.app import CHANNEL, Server
+from conda_pypi_bridge.server.app import CHANNEL, WHEELS, Server
 from conda_pypi_bridge.server.limits import Limits, Tokens
 from conda_pypi_bridge.server.running import listen
 from tests.indexserver import IndexServer
@@ -47,6 +47,7 @@ def catalogue_of(
     *,
     scope: Scope = SCOPE,
     budget: Budget | None = None,
+    direct: bool = False,
 ) -> Iterator[Catalogue]:
     """The catalogue of some projects of a loopback index; its store is ``folder/store``."""
     config = IndexConfig(indexes=(index.url,), timeout=5.0, keyring=False)
@@ -58,6 +59,8 @@ def catalogue_of(
         Names(),
         projects=map(Requirement, projects),
         budget=budget or Budget(index_seconds=0.1, page_seconds=0.1),
+        label=WHEELS if direct else CHANNEL,
+        direct=direct,
     )
     with contextlib.closing(made):
         yield made
@@ -65,10 +68,15 @@ def catalogue_of(
 
 @contextlib.contextmanager
 def serving(
-    catalogue: Catalogue, *, tokens: Tokens | None = None, limits: Limits | None = None
+    catalogue: Catalogue,
+    *,
+    wheels: Catalogue | None = None,
+    tokens: Tokens | None = None,
+    limits: Limits | None = None,
 ) -> Iterator[str]:
-    """The base URL of a server that answers from `catalogue`, for the length of a block."""
-    application = Server({CHANNEL: catalogue}, tokens=tokens, limits=limits).application()
+    """The base URL of a server that answers from `catalogue` (and `wheels`), for the length of a block."""
+    channels = {CHANNEL: catalogue, **({WHEELS: wheels} if wheels else {})}
+    application = Server(channels, tokens=tokens, limits=limits).application()
     listening = listen("127.0.0.1", 0)
     config = uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)

@@ -49,11 +49,11 @@ def url(catalogue: Catalogue) -> Iterator[str]:
         yield url
 
 
-def shard(url: str, name: str, subdir: str = "noarch") -> dict[str, Any]:
+def shard(url: str, name: str, subdir: str = "noarch", channel: str = "pypi") -> dict[str, Any]:
     """What a client of shards gets of a name: the index, then the shard that it names."""
-    index = unpacked(requests.get(f"{url}/pypi/{subdir}/{SHARDS}").content)
+    index = unpacked(requests.get(f"{url}/{channel}/{subdir}/{SHARDS}").content)
     digest = index["shards"][name].hex()
-    folder = f"{url}/pypi/{subdir}/{index['info']['shards_base_url']}"
+    folder = f"{url}/{channel}/{subdir}/{index['info']['shards_base_url']}"
     answer = requests.get(f"{folder}{digest}.msgpack.zst")
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = unpacked(answer.content)
@@ -132,6 +132,25 @@ def test_an_unknown_shard_is_empty_and_no_error(url: str) -> None:
     answer = requests.get(f"{url}/pypi/noarch/shards/{'0' * 64}.msgpack.zst")
     assert answer.status_code == 200
     assert unpacked(answer.content)["packages.conda"] == {}
+
+
+def test_wheels_are_listed_as_they_are_and_fetched_from_the_index(
+    catalogue: Catalogue, index: IndexServer, tmp_path: Path
+) -> None:
+    """Repodata revision 3 (CEP 48): exact sizes and hashes of the index's own files; nothing is built."""
+    with (
+        catalogue_of(index, tmp_path, ["moo"], direct=True) as wheels,
+        serving(catalogue, wheels=wheels) as url,
+    ):
+        found = shard(url, "moo", channel="wheels")
+    assert found["packages.conda"] == {}
+    for entry in found["v3"]["whl"].values():
+        wheel = index.files[entry["fn"]]
+        assert entry["size"] == len(wheel)
+        assert entry["sha256"] == hashlib.sha256(wheel).hexdigest()
+        assert entry["url"] == f"{index.base}/files/{entry['fn']}"
+    assert sorted(entry["version"] for entry in found["v3"]["whl"].values()) == ["1.0", "2.0"]
+    assert index.count(r"\.whl$") == 0
 
 
 def wait_until(holds: Any, seconds: float = 10.0) -> None:

@@ -90,7 +90,7 @@ def test_a_person_searches_a_project_and_copies_the_command(page: Page, url: str
 
 def test_a_project_shows_its_versions_newest_first(page: Page, url: str) -> None:
     page.goto(f"{url}/?project=Moo")
-    expect(page.get_by_text("Nothing of it is made yet")).to_be_visible()
+    expect(page.get_by_text("Nothing of it is built yet")).to_be_visible()
     shard(url, "moo")
     page.reload()
     rows = page.get_by_role("row").all_inner_texts()

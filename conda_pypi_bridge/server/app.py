@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: The path of the channel of packages: its last part is the name that ``conda list`` shows.
 CHANNEL = "pypi"
 
+#: The path of the channel of wheels as they are, for clients that read such records (CEP 48).
+WHEELS = "wheels"
+
 _INDEX = "repodata_shards.msgpack.zst"
 _DIGEST = re.compile(r"(?P<digest>[0-9a-f]{64})\.msgpack\.zst")
 

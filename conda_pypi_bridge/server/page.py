@@ -168,7 +168,7 @@ def _heading(shown: Shown) -> str:
         return '<p class="quiet"><a href="./">PyPI as a conda channel</a></p>'
     return """<h1><a href="./">PyPI as a conda channel</a></h1>
 <p class="quiet">Projects of a Python package index as conda packages, for conda, mamba and pixi.
-A package is made when somebody first asks for it.</p>"""
+A package is built when somebody first asks for it.</p>"""
 
 
 def _start(shown: Shown, channel: str) -> str:
@@ -180,7 +180,7 @@ def _start(shown: Shown, channel: str) -> str:
 
 def _results(shown: Shown) -> str:
     if not shown.names:
-        return f"<h2>Nothing has {escape(repr(shown.text))} in its name.</h2>"
+        return f"<h2>No project has “{escape(shown.text)}” in its name</h2>"
     many = len(shown.names) > MOST
     count = (
         f"More than {MOST:,} projects"
@@ -210,7 +210,8 @@ def _project(shown: Shown, channel: str) -> str:
 {rows}</tbody>
 </table>
 </div>"""
-    none = "<p>Nothing of it is made yet: whoever asks for it first waits for it.</p>"
+    none = """<p>Nothing of it is built yet. Clients that read sharded repodata, as pixi does, have it built by
+asking for it; all others find it from then on.</p>"""
     return (
         f"{heading}{named if shown.name != shown.wanted else ''}{_commands(channel, shown.name)}\n"
         f"<h2>Versions</h2>\n{table if shown.releases else none}"

@@ -48,7 +48,7 @@ _STATUS = {signal.SIGINT: 130, signal.SIGTERM: 0}
 def carry_out(args: argparse.Namespace) -> int:
     """Serve until a signal comes. Returns the exit status; raises `BridgeError` where that cannot be."""
     _require_libraries()
-    from .app import CHANNEL, Server
+    from .app import Server
     from .limits import Limits, Tokens
     from .logs import configure
 
@@ -58,12 +58,12 @@ def carry_out(args: argparse.Namespace) -> int:
     host, port = getattr(args, "host", HOST), getattr(args, "port", PORT)
     configure(quiet=bool(getattr(args, "quiet", False)))
     with listen(host, port) as listening:
-        catalogue = _catalogue(args)
+        channels = _channels(args)
         print(_welcome(listening, locked=bool(tokens)), flush=True)
-        application = Server({CHANNEL: catalogue}, tokens=tokens, limits=limits).application()
+        application = Server(channels, tokens=tokens, limits=limits).application()
         ended_by = _serve(application, listening, limits.grace)
     # What is cut off is neither listed nor left behind: no need to wait for slow hosts.
-    closing = threading.Thread(target=catalogue.close, daemon=True)
+    closing = threading.Thread(target=lambda: [one.close() for one in channels.values()], daemon=True)
     closing.start()
     closing.join(limits.grace)
     return _STATUS[ended_by]
@@ -94,22 +94,38 @@ def _scope(args: argparse.Namespace) -> Scope:
     return Scope(subdirs=tuple(subdirs), pythons=tuple(sorted(pythons)))
 
 
-def _catalogue(args: argparse.Namespace) -> Catalogue:
-    """What is to be served. Raises `BridgeError` for options that cannot be used."""
+def _channels(args: argparse.Namespace) -> dict[str, Catalogue]:
+    """What is to be served: packages, and wheels as they are. Raises `BridgeError` for unusable options."""
     from ..channel.catalogue import Budget, Catalogue
+    from ..channel.packages import Packages
     from ..channel.store import ChannelStore
+    from .app import CHANNEL, WHEELS
 
     scope = _scope(args)
     first = getattr(args, "budget", Budget.first)
     budget = Budget(depth=getattr(args, "versions", Budget.depth), first=first, last=max(first, Budget.last))
     index, names = _index(args, budget.page_seconds)
     store = ChannelStore(getattr(args, "store", None) or cache_folder() / "channel")
-    projects = getattr(args, "projects", None)
-    made = Catalogue(
-        scope, index, store, names, projects=_requirements(projects) if projects else None, budget=budget
-    )
-    if curated := getattr(args, "list", None):
-        publish_curated(_requests(curated), made, index, names)
+    listed = getattr(args, "projects", None)
+    projects = _requirements(listed) if listed else None
+    curated = _requests(args.list) if getattr(args, "list", None) else []
+    packages = Packages(store, index)  # of both: an extra of a wheel is a package
+    made = {
+        label: Catalogue(
+            scope,
+            index,
+            store,
+            names,
+            label=label,
+            projects=projects,
+            budget=budget,
+            packages=packages,
+            direct=label == WHEELS,
+        )
+        for label in (CHANNEL, WHEELS)
+    }
+    if curated:
+        publish_curated(curated, made[CHANNEL], index, names)
     return made
 
 
