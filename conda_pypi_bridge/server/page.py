@@ -210,8 +210,8 @@ def _project(shown: Shown, channel: str) -> str:
 {rows}</tbody>
 </table>
 </div>"""
-    none = """<p>Nothing of it is built yet. Clients that read sharded repodata, as pixi does, have it built by
-asking for it; all others find it from then on.</p>"""
+    none = """<p>Nothing of it is built yet. Clients that read sharded repodata, as pixi does, have it built
+by asking for it; all others find it from then on.</p>"""
     return (
         f"{heading}{named if shown.name != shown.wanted else ''}{_commands(channel, shown.name)}\n"
         f"<h2>Versions</h2>\n{table if shown.releases else none}"

@@ -11,7 +11,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -62,11 +63,18 @@ def carry_out(args: argparse.Namespace) -> int:
         print(_welcome(listening, locked=bool(tokens)), flush=True)
         application = Server(channels, tokens=tokens, limits=limits).application()
         ended_by = _serve(application, listening, limits.grace)
-    # What is cut off is neither listed nor left behind: no need to wait for slow hosts.
-    closing = threading.Thread(target=lambda: [one.close() for one in channels.values()], daemon=True)
-    closing.start()
-    closing.join(limits.grace)
+    _close(channels.values(), limits.grace)
     return _STATUS[ended_by]
+
+
+def _close(catalogues: Iterable[Catalogue], grace: float) -> None:
+    """Let what is being built end, if that is soon: what is cut off is neither listed nor in the way."""
+    closing = [threading.Thread(target=catalogue.close, daemon=True) for catalogue in catalogues]
+    for thread in closing:
+        thread.start()
+    end = time.monotonic() + grace
+    for thread in closing:
+        thread.join(max(0.0, end - time.monotonic()))
 
 
 def _require_libraries() -> None:
