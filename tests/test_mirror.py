@@ -19,10 +19,10 @@ from uuid import uuid4
 
 import msgpack
 import pytest
-from backports import zstd
 from packaging.version import Version
 
 from conda_pypi_bridge.answers import Limits
+from conda_pypi_bridge.build import zstd
 from conda_pypi_bridge.channel.model import Scope
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import BridgeError, ConfigError
