@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pypi_simple
 import pytest
 
+import conda_pypi_bridge
 from tests.lab.condas import Home, run
 
 REPOSITORY = Path(__file__).parents[1]
@@ -142,12 +143,15 @@ IMPURE = {
     *("subprocess", "multiprocessing", "platform", "sysconfig", "sys", "locale", "site", "platformdirs"),
 }
 
-MODULES = sorted((REPOSITORY / PACKAGE).rglob("*.py"))
+#: The package that is imported: in a source distribution it may be installed elsewhere.
+FOLDER = Path(conda_pypi_bridge.__file__).parent
+
+MODULES = sorted(FOLDER.rglob("*.py"))
 
 
 def dotted(path: Path) -> str:
     """A module's name below the package: ``engines.conda``; "" is the package itself."""
-    parts = path.relative_to(REPOSITORY / PACKAGE).with_suffix("").parts
+    parts = path.relative_to(FOLDER).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -159,7 +163,7 @@ def room(module: str) -> str:
 
 def imports(path: Path, nodes: Iterator[ast.AST]) -> Iterator[str]:
     """The absolute names that import statements among `nodes` load, relative ones resolved."""
-    package = [PACKAGE, *path.relative_to(REPOSITORY / PACKAGE).parent.parts]
+    package = [PACKAGE, *path.relative_to(FOLDER).parent.parts]
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -171,7 +175,7 @@ def imports(path: Path, nodes: Iterator[ast.AST]) -> Iterator[str]:
 
 
 def is_module(name: str) -> bool:
-    path = REPOSITORY.joinpath(*name.split("."))
+    path = FOLDER.parent.joinpath(*name.split("."))
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 
@@ -242,10 +246,23 @@ def test_loading_the_plugin_loads_nothing_else(home: Home) -> None:
     assert loaded == {PACKAGE, f"{PACKAGE}.plugin", f"{PACKAGE}.deferred"}
 
 
+def tracked_names() -> list[str]:
+    """The files that git tracks; in a source distribution, all that it carries."""
+    if (REPOSITORY / ".git").exists():
+        command = ["git", "ls-files", "-z"]
+        listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True)
+        return [name for name in listed.stdout.decode().split("\0") if name]
+    names = (path.relative_to(REPOSITORY) for path in REPOSITORY.rglob("*"))
+    return [
+        name.as_posix()
+        for name in names
+        if not any(part.startswith((".", "__pycache__")) for part in name.parts)
+    ]
+
+
 def tracked_texts() -> Iterator[tuple[str, str]]:
-    """The text files that git tracks: name and content."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True)
-    for name in filter(None, listed.stdout.decode().split("\0")):
+    """The text files among them: name and content."""
+    for name in tracked_names():
         path = REPOSITORY / name
         if path.is_file() and b"\0" not in (data := path.read_bytes()):
             yield name, data.decode("utf-8")

@@ -43,6 +43,16 @@ EXTRAS = ("cluster", "notebook", "server")
 VERBS = re.compile(r"^    ([a-z]+) {2,}\S", re.MULTILINE)
 
 
+#: Has every verb print its help, in one process.
+HELP = """
+import contextlib, sys
+from conda_pypi_bridge.cli import main
+for verb in sys.argv[1:]:
+    with contextlib.suppress(SystemExit):
+        main([verb, "--help"])
+"""
+
+
 def as_conda(requirements: Iterable[str]) -> dict[str, str]:
     """PEP 508 requirements as conda packages: name and version."""
     found = {}
@@ -151,13 +161,16 @@ def test_every_python_installs_the_wheel_and_a_package_with_it(
     by_minor = {interpreter.minor: interpreter for interpreter in reversed(pythons)}
     for interpreter in by_minor.values():
         prefix = tmp_path / interpreter.minor
-        subprocess.run([interpreter.executable, "-m", "venv", prefix], check=True)
+        subprocess.run([interpreter.executable, "-m", "venv", "--without-pip", prefix], check=True)
         python = python_of(prefix)
-        run([python, "-m", "pip", "install", "-q", bridge_wheel], env)
+        run(
+            [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-compile", bridge_wheel],
+            env,
+        )
         bridge = [python, "-m", "conda_pypi_bridge"]
         verbs = VERBS.findall(run([*bridge, "--help"], env).stdout)
         assert {"install", "remove", "build", "recipe", "doctor"} <= set(verbs)
-        for verb in verbs:
-            assert "usage:" in run([*bridge, verb, "--help"], env).stdout
+        helped = run([python, "-c", HELP, *verbs], env).stdout
+        assert helped.count("usage: python -m conda_pypi_bridge ") == len(verbs)
         run([*bridge, "install", "-y", "cowsay"], env)
         assert "moo" in run([python, "-m", "cowsay", "-t", "moo"], env).stdout
