@@ -20,7 +20,7 @@ from packaging.version import InvalidVersion, Version
 
 from . import specs
 from .engines import Engine
-from .errors import Cancelled, SpecError
+from .errors import Cancelled, NotInstalled, SpecError
 from .locks import scratch
 from .model import CondaName, PackageRecord, Plan, ProjectName, Request, Row, Target
 from .names import Names
@@ -231,4 +231,4 @@ def _installed_name(text: str, engine: Engine) -> CondaName:
     for name in (CondaName(text), engine.names.conda_name(project), CondaName(project)):
         if name in engine.installed:
             return name
-    raise SpecError(text, "it is not installed here", hint=f"See what is: conda list -p {engine.path}")
+    raise NotInstalled(text, str(engine.path), among=engine.installed)

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from . import condarc, settings
 from .doctor import KINDS, Door, Finding, Kind, Repair, Terminal, diagnose, fix
 from .engines import Engine
-from .errors import SpecError
+from .errors import NotInstalled
 from .index import Index
 from .model import ProjectName
 from .namedata import load_table
@@ -56,7 +56,7 @@ class Checkup:
     def examine(self, only: Sequence[str] = (), *, again: bool = False) -> list[Finding]:
         """What there is to say of everything, or of `only` some packages, whatever spelling they have.
 
-        Raises `SpecError` for a name that nothing here has, unless it may just have gone (`again`).
+        Raises `NotInstalled` for a name that nothing here has, unless it may just have gone (`again`).
         """
         health = read_health(self.prefix, environ=os.environ, home=Path.home(), deep=self.door.deep)
         conda = condarc.load(self.prefix, os.environ, Path.home())
@@ -70,9 +70,10 @@ class Checkup:
         wanted = {canonicalize_name(name) for name in only}
         prefix = health.prefix
         here = [*(r["name"] for r in prefix.conda_meta), *(d.project for d in prefix.dists)]
-        strange = wanted - {canonicalize_name(name) for name in [*here, *(f.name for f in found)]}
+        known = {canonicalize_name(name) for name in [*here, *(f.name for f in found)]}
+        strange = wanted - known
         if strange and not again:
-            raise SpecError(min(strange), "nothing of that name is installed here")
+            raise NotInstalled(min(strange), str(prefix.path), among=known)
         return [finding for finding in found if not wanted or canonicalize_name(finding.name) in wanted]
 
     def fix(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .redaction import redact
 
@@ -193,13 +193,16 @@ class PrefixError(BridgeError):
 
 
 class NotInstalled(BridgeError):
-    """Nothing of that name is in the environment; `near` are names that may have been meant."""
+    """Nothing of that name is in the environment; `among` are the names that are, one of which may be meant."""
 
-    def __init__(self, name: str, prefix: str, *, near: Sequence[str] = ()) -> None:
-        meant = f"; did you mean {' or '.join(near)}?" if near else ""
-        super().__init__(f"{prefix}: nothing named {name!r} is installed{meant}")
+    def __init__(self, name: str, prefix: str, *, among: Iterable[str]) -> None:
+        import difflib  # which nearly no command needs
+
+        known = sorted(set(among))
         self.name = name
-        self.near = near
+        self.near = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=3)
+        meant = f"; did you mean {' or '.join(self.near)}?" if self.near else ""
+        super().__init__(f"{prefix}: nothing named {name!r} is installed{meant}")
 
 
 class NoRoom(BridgeError):

@@ -44,7 +44,7 @@ def carry_out(args: argparse.Namespace, *, conda: bool) -> Answer:
 def _meant(graph: Graph, name: str, prefix: Prefix) -> Sequence[str]:
     found = graph.find(name)
     if not found:
-        raise NotInstalled(name, str(prefix.path), near=graph.near(name))
+        raise NotInstalled(name, str(prefix.path), among=graph.names)
     return found
 
 

@@ -169,7 +169,7 @@ def test_a_healthy_environment_has_nothing_to_be_said_of(patient: Patient) -> No
 def test_a_name_that_nothing_here_has_is_an_error(patient: Patient) -> None:
     result = patient.doctor("nosuch", check=False)
     assert result.returncode == 1
-    assert "'nosuch': nothing of that name is installed here" in result.stderr
+    assert "nothing named 'nosuch' is installed" in result.stderr
 
 
 # -- placed by pip -------------------------------------------------------------------------------------

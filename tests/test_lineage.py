@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from conda_pypi_bridge.errors import NotInstalled
 from conda_pypi_bridge.graph import ASCII, Graph, Need, Origin, Package, graph_of, picture, tree_lines
 from conda_pypi_bridge.graph.layout import layered
 from conda_pypi_bridge.prefix import read_prefix
@@ -119,8 +120,8 @@ def test_chains_go_up_to_what_was_asked_for_and_never_in_circles() -> None:
 def test_near_names_are_found_in_any_spelling() -> None:
     found = graph({"typing_extensions": "", "flask": "", "flask-cors": ""})
     assert found.find("Typing.Extensions") == ["typing_extensions"]
-    assert found.near("falsk")[0] == "flask"
-    assert found.near("qqq") == []
+    assert NotInstalled("falsk", "/env", among=found.names).near[0] == "flask"
+    assert str(NotInstalled("qqq", "/env", among=found.names)) == "/env: nothing named 'qqq' is installed"
 
 
 # -- environments --------------------------------------------------------------------------------------

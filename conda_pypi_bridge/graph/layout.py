@@ -17,6 +17,9 @@ Edges = Mapping[str, Sequence[str]]
 #: How often the order and the heights of layers are adapted to their neighbours.
 _ROUNDS = 12
 
+#: So many lines from a layer to the next make the space between them twice as wide.
+_MANY = 50
+
 #: How much of a row a line takes that passes a layer.
 _PASSING = 0.4
 
@@ -70,17 +73,18 @@ def layered(edges: Edges, widths: Mapping[str, float], *, row: float, gap: float
         layers.order(reverse=bool(number % 2))
     heights = layers.heights(row)
     places: dict[Stop, Place] = {}
-    x = 0.0
-    for stops in layers.stops:
+    x, spaces = 0.0, [0.0]
+    for number, stops in enumerate(layers.stops):
         wide = max(widths[stop.key] for stop in stops if not stop.passing)
         for stop in stops:
             width = wide if stop.passing else widths[stop.key]
             places[stop] = Place(x=x, y=heights[stop], width=width, end=x + wide)
-        x += wide + gap
+        spaces.append(gap * (1 + min(layers.leaving(number) / _MANY, 1.5)))
+        x += wide + spaces[-1]
     boxes = {stop.key: place for stop, place in places.items() if not stop.passing}
     top = max((place.y for place in places.values()), default=-row)
     alone = [key for key in edges if key not in joined]
-    total = max(x - gap, least)
+    total = max(x - spaces[-1], least)
     boxes.update(
         _in_columns(alone, widths, width=total, row=row, gap=gap / 3, top=top + (2 * row if boxes else row))
     )
@@ -193,6 +197,10 @@ class _Layers:
             for stop in pair:
                 stops[stop.layer][stop] = None
         return cls([list(each) for each in stops], list(links))
+
+    def leaving(self, number: int) -> int:
+        """How many lines lead from a layer to the next."""
+        return sum(len(self.after.get(stop, ())) for stop in self.stops[number])
 
     def order(self, *, reverse: bool) -> None:
         """Put each stop where its neighbours in the layer before (in `reverse`: after) are on average."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -130,10 +129,10 @@ class Graph:
         exact = [key for key, package in self.packages.items() if name.lower() == package.name]
         return exact or [key for key, names in self._names.items() if wanted in names]
 
-    def near(self, name: str) -> Sequence[str]:
-        """Names that somebody may have meant who wrote a name that nothing has; the likeliest first."""
-        known = sorted(set().union(*self._names.values()))
-        return difflib.get_close_matches(_normal(name), known, n=3, cutoff=0.6)
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that finds a package, in its normal form."""
+        return frozenset().union(*self._names.values())
 
     def part(self, keys: Collection[str]) -> Graph:
         """Those packages alone; needs that lead out of them are left out."""

@@ -118,8 +118,8 @@ def on_cluster(
     try:
         from distributed import Client
     except ImportError:
-        hint = "Install the extra 'cluster': python -m pip install 'conda-pypi-bridge[cluster]'"
-        raise ConfigError("a cluster needs the package distributed", hint=hint) from None
+        hint = 'Install it: pip install "conda-pypi-bridge[cluster]"'
+        raise ConfigError("a cluster needs distributed, which is not installed", hint=hint) from None
     try:
         client: Any = Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
