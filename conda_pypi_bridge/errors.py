@@ -193,7 +193,7 @@ class PrefixError(BridgeError):
 
 
 class NotInstalled(BridgeError):
-    """Nothing of that name is in the environment; `among` are the names that are, one of which may be meant."""
+    """Nothing of that name is in the environment; `among` are names that are, one of which may be meant."""
 
     def __init__(self, name: str, prefix: str, *, among: Iterable[str]) -> None:
         import difflib  # which nearly no command needs
