@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .bridge import Built, Outcome
 from .credentials import public_url
-from .graduate import Written
 from .model import Plan, Row
 from .redaction import redact
+
+if TYPE_CHECKING:
+    from .graduate import Written
 
 
 class Terminal:
