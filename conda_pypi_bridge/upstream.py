@@ -42,10 +42,12 @@ class Upstreams:
         if self._is_named(host):
             return ""
         if self._patterns:
-            return f"{host} is none of the hosts that may be asked"
+            return f"{host} is none of the hosts that may be asked (--allow-host {host})"
         if proxied and not _is_address(host):
             return ""
-        return "" if self._is_public(host) else f"{host} is inside of this network, and no index of ours"
+        if self._is_public(host):
+            return ""
+        return f"{host} is inside of this network, and no index of ours (--allow-host {host} admits it)"
 
     def misled(self, host: str, address: str) -> bool:
         """Whether a connection to `host` leads into this network after all: names change their address."""

@@ -27,7 +27,7 @@ from tests.channelserver import Command, catalogue_of, serve_words, serving
 from tests.conftest import OTHER_CONDAS, REPOSITORY
 from tests.indexserver import IndexServer
 from tests.lab.channels import SUBDIR
-from tests.lab.condas import Conda, Home, Result, python_of, run
+from tests.lab.condas import Conda, Home, Result, overlay, python_of, run
 from tests.lab.pythons import Interpreter
 from tests.test_server import shard, wait_until
 
@@ -215,3 +215,38 @@ def test_the_load_benchmark_measures_what_it_says() -> None:
     assert rows["warm shard"]["per second"] > 0 and rows["package"]["median"] > 0
     assert rows["memory: afterwards"]["now"] > 10_000_000
     assert "cold shard, 50 at once" in load.table([*rows.values()])
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("client", ["rattler", "conda"])
+def test_flask_and_pandas_come_from_a_real_index(
+    client: str,
+    home: Home,
+    network_env: dict[str, str | None],
+    vendored_conda: Path,
+    channel: Path,
+    pythons: list[Interpreter],
+    tmp_path: Path,
+) -> None:
+    listed = tmp_path / "projects.txt"
+    listed.write_text("flask\npandas\n")
+    minor = ".".join(pythons[0].version.split(".")[:2])
+    scope: list[str | Path]
+    scope = ["--subdir", SUBDIR, "--python", minor, "--versions", "1", "--projects", listed, "--list", listed]
+    # Where a proxy stands for the index's hosts, their addresses are inside of this network.
+    scope += ["--allow-host", "*"]
+    env = overlay(home.environment(), network_env)
+    prefix = home.envs / "one"
+    with Command(serve_words(*scope), env, tmp_path / "log") as command:
+        channels = [command.url, channel.as_uri()]
+        if client == "rattler":
+            specs = ("flask", "pandas", f"python={minor}")
+            rattler(home, tmp_path / "rattler", prefix, channels, *specs)
+        else:
+            done = "the curated list is published"
+            wait_until(lambda: done in {line["event"] for line in command.lines}, 120)
+            home.configure(channels=channels, solver="classic")
+            conda = Conda(command=(str(vendored_conda),), home=home)
+            conda("create", "-p", prefix, "flask", "pandas", f"python={minor}")
+    code = "import flask, pandas; print(pandas.DataFrame({'a': [1, 2]}).a.sum())"
+    assert run([python_of(prefix), "-c", code], {}).stdout == "3\n"
