@@ -73,7 +73,8 @@ class _Bound(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
-        if self.proxy is None and self.upstreams.misled(self.host, str(sock.getpeername()[0])):
+        address, port = sock.getpeername()[:2]
+        if self.proxy is None and self.upstreams.misled(self.host, str(address), port):
             sock.close()
             raise IndexFailure(self.host, "it has come to be inside of this network, and is no index of ours")
         return sock

@@ -26,14 +26,17 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 class Upstreams:
     """The hosts of `indexes` (URLs), and those that match one of `patterns` (fnmatch).
 
-    Without patterns: every host, too, all of whose addresses are public ones. Safe for threads.
+    Without patterns: every host, too, all of whose addresses are public ones, or are where an index itself is
+    asked (a gateway of the network may stand for index and files alike). Safe for threads.
     """
 
     def __init__(self, indexes: Iterable[str], patterns: Iterable[str] = ()) -> None:
-        hosts = (urlsplit(url).hostname for url in indexes)
-        self._hosts = frozenset(host for host in hosts if host)
+        self._indexes = [
+            (parts.hostname, port_of(url)) for url in indexes if (parts := urlsplit(url)).hostname
+        ]
+        self._hosts = frozenset(host for host, _ in self._indexes)
         self._patterns = tuple(pattern.lower() for pattern in patterns)
-        self._seen: dict[str, tuple[float, bool]] = {}
+        self._seen: dict[tuple[str, int], tuple[float, bool]] = {}
         self._lock = threading.Lock()
 
     def refusal(self, url: str, *, proxied: bool = False) -> str:
@@ -45,28 +48,40 @@ class Upstreams:
             return f"{host} is none of the hosts that may be asked (--allow-host {host})"
         if proxied and not _is_address(host):
             return ""
-        if self._is_public(host):
+        if self._is_outside(host, port_of(url)):
             return ""
         return f"{host} is inside of this network, and no index of ours (--allow-host {host} admits it)"
 
-    def misled(self, host: str, address: str) -> bool:
+    def misled(self, host: str, address: str, port: int) -> bool:
         """Whether a connection to `host` leads into this network after all: names change their address."""
         host = host.strip("[]").lower()
-        return not (self._is_named(host) or is_public(address))
+        return not (self._is_named(host) or self._is_open(address, port))
 
     def _is_named(self, host: str) -> bool:
         return host in self._hosts or any(fnmatchcase(host, pattern) for pattern in self._patterns)
 
-    def _is_public(self, host: str) -> bool:
+    def _is_outside(self, host: str, port: int) -> bool:
         now = time.monotonic()
         with self._lock:
-            until, known = self._seen.get(host, (0.0, False))
+            until, known = self._seen.get((host, port), (0.0, False))
         if now < until:
             return known
-        found = all(map(is_public, _addresses(host)))
+        found = all(self._is_open(address, port) for address in _addresses(host))
         with self._lock:
-            self._seen[host] = now + _BELIEVED, found
+            self._seen[host, port] = now + _BELIEVED, found
         return found
+
+    def _is_open(self, address: str, port: int) -> bool:
+        """Whether an address is a public one, or that of an index."""
+        return is_public(address) or any(
+            port == own and address in _addresses(host) for host, own in self._indexes
+        )
+
+
+def port_of(url: str) -> int:
+    """The port that a URL leads to."""
+    parts = urlsplit(url)
+    return parts.port or {"http": 80}.get(parts.scheme, 443)
 
 
 def is_public(address: str) -> bool:

@@ -46,7 +46,7 @@ def test_a_proxy_resolves_names_itself() -> None:
 
 
 def _elsewhere(server: IndexServer) -> str:
-    """The same server by another name: for us a host inside of this network."""
+    """A server by another name: for us a host inside of this network."""
     return server.base.replace("127.0.0.1", "localhost")
 
 
@@ -55,13 +55,14 @@ def _index(server: IndexServer, cache: Path, allowed: frozenset[str] | None) -> 
 
 
 def test_files_elsewhere_in_this_network_are_not_fetched(tmp_path: Path) -> None:
-    with IndexServer(announce=False) as server:
+    with IndexServer(announce=False) as server, IndexServer(announce=False) as other:
         name = server.add("demo", "1.0")
-        server.pages["demo"][0]["url"] = f"{_elsewhere(server)}/files/{name}"
+        other.add("demo", "1.0")
+        server.pages["demo"][0]["url"] = f"{_elsewhere(other)}/files/{name}"
         guarded = _index(server, tmp_path / "a", frozenset())
         with pytest.raises(IndexFailure, match="localhost is inside of this network"):
             guarded.download(the_wheel(guarded), tmp_path / name)
-        assert server.count("/files/") == 0
+        assert other.count("/files/") == 0
         named = _index(server, tmp_path / "b", frozenset({"localhost"}))
         assert named.download(the_wheel(named), tmp_path / name).exists()
         unguarded = _index(server, tmp_path / "c", None)
@@ -69,12 +70,21 @@ def test_files_elsewhere_in_this_network_are_not_fetched(tmp_path: Path) -> None
 
 
 def test_redirects_do_not_lead_into_this_network(tmp_path: Path) -> None:
-    with IndexServer() as server:
+    with IndexServer() as server, IndexServer() as other:
         server.add("demo", "1.0")
-        server.on(r"^/simple/demo/$", says(302, Location=f"{_elsewhere(server)}/secret"))
+        server.on(r"^/simple/demo/$", says(302, Location=f"{_elsewhere(other)}/secret"))
         with pytest.raises(IndexFailure, match="localhost is inside of this network"):
             _index(server, tmp_path, frozenset()).page(ProjectName("demo"))
-        assert server.count("/secret") == 0
+        assert other.count("/secret") == 0
+
+
+def test_files_where_the_index_itself_is_are_fetched_by_any_name(tmp_path: Path) -> None:
+    """A gateway of the network may stand for the index and for the host of its files."""
+    with IndexServer(announce=False) as server:
+        name = server.add("demo", "1.0")
+        server.pages["demo"][0]["url"] = f"{_elsewhere(server)}/files/{name}"
+        guarded = _index(server, tmp_path, frozenset())
+        assert guarded.download(the_wheel(guarded), tmp_path / name).exists()
 
 
 @pytest.mark.parametrize(
