@@ -1,4 +1,4 @@
-"""Writes ``docs/reference.md``, every verb and option, from the parser: ``python -m tests.reference``."""
+"""Writes the reference of every verb and option, from the parser: ``python -m tests.reference``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+import conda_pypi_bridge
 from conda_pypi_bridge.arguments import configure_install, parser
 from conda_pypi_bridge.teaching import STATUSES
 
-FILE = Path(__file__).parents[1] / "docs" / "reference.md"
+FILE = Path(conda_pypi_bridge.__file__).parent / "docs" / "reference.md"
 
 DOOR = "conda pypi-bridge"
 

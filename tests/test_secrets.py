@@ -660,7 +660,9 @@ def test_what_is_asked_afterwards(lab: Lab, case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [SECRET, ENCODED, basic("me"), basic("you"), SECRET.upper(), json.dumps({"a": SECRET})]
+    "text",
+    [SECRET, ENCODED, basic("me"), basic("you"), SECRET.upper(), json.dumps({"a": SECRET})],
+    ids=["plain", "encoded", "basic", "another's", "upper", "json"],  # the secret is another in each worker
 )
 def test_the_search_finds(text: str, tmp_path: Path) -> None:
     """In content and names of files, in packed ones, and on command lines."""
