@@ -25,14 +25,14 @@ class Roster:
     """
 
     def __init__(self, serials: Mapping[str, int]) -> None:
-        """`serials` are by name; the names are normalised here (PEP 503)."""
+        """`serials` are by name; the names are normalised here (PEP 503), and what is none is left out."""
         found: dict[str, int] = {}
         normalised = _NORMALISED.fullmatch
         for name, serial in serials.items():
             project = name if normalised(name) else str(canonicalize_name(name))
-            if project not in found or found[project] < serial:
+            if normalised(project) and (project not in found or found[project] < serial):
                 found[project] = serial
-        names = sorted(filter(str.isascii, filter(None, found)))
+        names = sorted(found)
         self._serials = array("Q", (found[name] for name in names))
         self._names = b"".join(name.encode() + _END for name in names)
         self._starts = array("Q", _starts(names))

@@ -395,7 +395,9 @@ def test_people_are_told_what_there_is(server: IndexServer, client: MakeClient) 
         "demo",
         ["1.0"],
     )
-    assert one.catalogue.describe(ProjectName("absent"))["known"] is False
+    for text in ("absent", "/", "..", "de*", "a\0b", "demo/noarch"):
+        told = one.catalogue.describe(ProjectName(text))
+        assert (told["known"], told["published"], told["extras"]) == (False, [], [])
     assert one.catalogue.statistics()["names"] == 4
     assert one.catalogue.problem == ""
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 import fsspec
 import pytest
 
+from conda_pypi_bridge.channel import listings
 from conda_pypi_bridge.channel.model import Published
 from conda_pypi_bridge.channel.store import ChannelStore, Damaged
 from conda_pypi_bridge.errors import ConfigError
@@ -105,6 +106,51 @@ def test_a_damaged_artefact_is_refused_and_can_be_built_again(
         store.open(sha256, size)
     assert added(store, tmp_path) == item
     store.open(sha256, size).close()
+
+
+def test_another_builds_entry_is_not_retracted(store: ChannelStore, url: str, tmp_path: Path) -> None:
+    """Replicas that share a bucket may have found the damage, and built it again, meanwhile."""
+    item = added(store, tmp_path / "one", b"first")
+    ChannelStore(url).retract(item)
+    again = added(ChannelStore(url), tmp_path / "two", b"second")
+    store.retract(item)
+    assert ChannelStore(url).find("noarch", item.fn) == again
+    assert [*ChannelStore(url).published(DEMO)] == [again]
+
+
+def test_names_that_are_patterns_or_paths_find_nothing(store: ChannelStore, tmp_path: Path) -> None:
+    item = added(store, tmp_path)
+    for fn in (
+        "*.conda",
+        "demo-?-0.conda",
+        "[d]emo-1-0.conda",
+        "..\\x.conda",
+        "\0.conda",
+        "x" * 400 + ".conda",
+    ):
+        assert store.find("noarch", fn) is None
+    for subdir in ("*", "noarc[h]", "..", "", "no\\arch"):
+        assert store.find(subdir, item.fn) is None
+
+
+def test_the_place_of_a_store_may_look_like_a_pattern(tmp_path: Path) -> None:
+    store = ChannelStore(tmp_path / "a[1]*")
+    item = added(store, tmp_path / "wheels")
+    assert [*ChannelStore(tmp_path / "a[1]*").published(DEMO)] == [item]
+
+
+def test_listings_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listings, "_LISTINGS", 3)
+    asked: list[str] = []
+
+    def list_below(prefix: str) -> list[str]:
+        asked.append(prefix)
+        return [f"{prefix}-file"]
+
+    listed = listings.Listings(list_below, 60.0)
+    for prefix in ("a", "b", "a", "c", "a", "d", "a", "b"):
+        assert listed.below(prefix) == {f"{prefix}-file"}
+    assert asked == ["a", "b", "c", "d", "b"]
 
 
 def test_an_entry_that_is_not_whole_counts_as_absent(store: ChannelStore, url: str, tmp_path: Path) -> None:

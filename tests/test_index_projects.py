@@ -223,3 +223,9 @@ def test_a_roster_is_small() -> None:
     tracemalloc.stop()
     assert len(roster) == 20_000
     assert size < 20_000 * (16 + 1 + len("project-000000") + 4)
+
+
+def test_names_that_no_project_can_have_are_left_out() -> None:
+    """PEP 508: names "MUST start and end with a letter or number"; one with a line break would be two."""
+    roster = Roster({"a\nb": 1, "-a": 2, "a/b": 3, "é": 4, "": 5, "c d": 6, "Good_Name": 7})
+    assert [*roster.items()] == [("good-name", 7)]

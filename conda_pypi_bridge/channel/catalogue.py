@@ -228,15 +228,15 @@ class Catalogue:
         """What the channel has of a project: its conda name, and the packages that are published already."""
         with _patience(self._budget):
             roster = self._projects.roster()
+        known = project in roster  # of any other text the store is not asked
+        published = self.store.published(project) if known else ()
         return {
             "project": project,
-            "known": project in roster,
+            "known": known,
             "serial": roster.serial(project),
             "name": self._names.conda_name(project),
-            "extras": self._offering.extras(project),
-            "published": [
-                {"fn": item.fn, "subdir": item.subdir, **item.entry} for item in self.store.published(project)
-            ],
+            "extras": self._offering.extras(project) if known else [],
+            "published": [{"fn": item.fn, "subdir": item.subdir, **item.entry} for item in published],
         }
 
     @property

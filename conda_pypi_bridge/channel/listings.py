@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 #: A listing that took long is used so many times longer before it is made anew.
 _SHARE = 20
+
+#: Listings that are remembered.
+_LISTINGS = 20_000
 
 
 @dataclass
@@ -35,12 +38,12 @@ class Listings:
         self._list_below = list_below
         self._fresh = fresh_seconds
         self._lock = threading.Lock()
-        self._listings: defaultdict[str, _Listing] = defaultdict(_Listing)
+        self._listings: OrderedDict[str, _Listing] = OrderedDict()
 
     def below(self, prefix: str) -> frozenset[str]:
         """The paths of all files below a prefix."""
         with self._lock:
-            listing = self._listings[prefix]
+            listing = self._of(prefix)
         if time.monotonic() >= listing.until and listing.renewal.acquire(blocking=not listing.made):
             try:
                 if time.monotonic() >= listing.until:
@@ -52,7 +55,7 @@ class Listings:
     def add(self, prefix: str, *paths: str) -> None:
         """Tell of new files below a prefix."""
         with self._lock:
-            listing = self._listings[prefix]
+            listing = self._of(prefix)
             listing.added.update(paths)
             listing.paths |= listing.added
 
@@ -61,6 +64,14 @@ class Listings:
         with self._lock:
             for prefix in prefixes or list(self._listings):
                 self._listings.pop(prefix, None)
+
+    def _of(self, prefix: str) -> _Listing:
+        """The listing of a prefix; the one that was not asked for longest makes room."""
+        listing = self._listings.setdefault(prefix, _Listing())
+        self._listings.move_to_end(prefix)
+        if len(self._listings) > _LISTINGS:
+            self._listings.popitem(last=False)
+        return listing
 
     def _renew(self, prefix: str, listing: _Listing) -> None:
         with self._lock:

@@ -16,6 +16,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -38,6 +39,9 @@ _REMEMBERED = 1 << 26
 
 #: How the names of notes begin that are the note, and how long these may be.
 _LITERAL, _LONGEST = "=", 120
+
+#: What packages and platforms are called: nothing that means something else in a path or a URL.
+_FN, _SUBDIR = re.compile(r"[A-Za-z0-9._!+-]{1,240}\.conda"), re.compile(r"[a-z0-9-]{1,40}")
 
 _HASH_SIZE = hashlib.sha256().digest_size
 
@@ -125,19 +129,23 @@ class ChannelStore:
         return self.find(item.subdir, item.fn) or item
 
     def retract(self, item: Published) -> None:
-        """Take a damaged package away, so that it is built again."""
-        paths = [*_entry_paths(item), _artefact_path(str(item.entry["sha256"]))]
+        """Take a damaged package away, so that it is built again; another build's entry stays."""
+        sha256, listed = item.entry["sha256"], _entry_paths(item)
         with self._lock:
-            for path in paths:
+            for path in listed:
                 self._remembered -= len(self._read.pop(path, b""))
-        for path in reversed(paths):
+        there = [path for path in listed for one in self._entries([path]) if one.entry["sha256"] == sha256]
+        with self._lock:
+            for path in there:
+                self._remembered -= len(self._read.pop(path, b""))
+        for path in (_artefact_path(str(sha256)), *reversed(there)):
             with contextlib.suppress(FileNotFoundError):
                 self._fs.rm_file(self._key(path))
         self._listings.forget()
 
     def find(self, subdir: str, fn: str) -> Published | None:
         """The package published under that file name."""
-        if "/" in fn or "/" in subdir:
+        if not (_FN.fullmatch(fn) and _SUBDIR.fullmatch(subdir)):
             return None
         return next(self._entries([f"packages/{subdir}/{fn}.json"]), None)
 
@@ -262,10 +270,14 @@ class ChannelStore:
             found = {path: self._read[path] for path in wanted if path in self._read}
         missing = {self._key(path): path for path in wanted if path not in found}
         if missing:
-            fetched: dict[str, bytes] = self._fs.cat(list(missing), on_error="omit")
-            for key, content in fetched.items():
-                found[missing[key]] = content
-                self._remember(missing[key], content)
+            # Unlike `cat`, this takes names as they are, whatever they have in them of a pattern.
+            fetched = self._fs.cat_ranges(list(missing), None, None, on_error="return")
+            for path, content in zip(missing.values(), fetched, strict=True):
+                if isinstance(content, bytes):
+                    found[path] = content
+                    self._remember(path, content)
+                elif not isinstance(content, FileNotFoundError):
+                    raise content
         return {path: found[path] for path in wanted if path in found}
 
     def _remember(self, path: str, content: bytes) -> None:
