@@ -16,6 +16,7 @@ from packaging.version import Version
 
 from conda_pypi_bridge.answers import Limits
 from conda_pypi_bridge.build import zstd
+from conda_pypi_bridge.channel import offering, offers
 from conda_pypi_bridge.channel.catalogue import Budget, Catalogue
 from conda_pypi_bridge.channel.model import Scope
 from conda_pypi_bridge.channel.store import ChannelStore
@@ -280,6 +281,49 @@ def test_a_version_that_others_require_is_offered_too(server: IndexServer, clien
     one.records("app")
     assert until(lambda: one.index()["demo"] != before["demo"]) < 5
     assert one.records("demo") == ["demo-1.5", "demo-2.0", "demo-3.0"]
+
+
+def test_a_project_may_ask_little_of_another(server: IndexServer, client: MakeClient) -> None:
+    """A stranger's upload must not make the plans of a project that many use cost more and more."""
+    server.add("demo", "1.0")
+    for number in range(3):
+        server.add(f"greedy{number}", "1.0", requires=[f"demo!=0.{number}{n}" for n in range(150)])
+    server.add("broad", "1.0", requires=[f"other{n}<2" for n in range(700)])
+    one = client()
+    for name in ("greedy0", "greedy1", "greedy2", "broad"):
+        assert one.records(name) == [f"{name}-1.0"]
+        assert one.records(name, "linux-64") == []
+    assert len(one.store.noted("wants", ProjectName("demo"))) == 30
+    assert len(one.store.all_noted("wants")) == 501
+
+
+def test_what_is_wanted_of_a_project_has_an_end(
+    server: IndexServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offering, "_WANTED", 5)
+    for number in range(7):
+        server.add(f"app{number}", "1.0", requires=[f"demo<{number}"])
+    one = client()
+    for number in range(7):
+        one.records(f"app{number}")
+    assert len(one.store.noted("wants", ProjectName("demo"))) == 5
+
+
+def test_extras_beyond_all_use_are_left_out(
+    server: IndexServer,
+    client: MakeClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The placeholder of a project counts them in two bytes."""
+    monkeypatch.setattr(offers, "EXTRAS", 3)
+    server.add("demo", "1.0", extras={f"e{n}": [] for n in range(5)})
+    server.add("demo", "2.0", extras={f"f{n}": [] for n in range(3)})
+    one = client()
+    assert len(one.records("demo")) == 2 + 3 + 3
+    until(lambda: "demo_extra_f0" in one.index())
+    assert len([name for name in one.index() if "_extra_" in name]) == 3
+    assert "has 5 extras" in caplog.text and "too many extras" in caplog.text
 
 
 def test_extras_are_carried_until_the_index_lists_them(server: IndexServer, client: MakeClient) -> None:

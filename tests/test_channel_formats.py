@@ -183,3 +183,9 @@ def test_a_build_in_a_dependency_does_not_hide_its_version() -> None:
         "a-2",
         "a_extra_x-1",
     ]
+
+
+def test_a_placeholder_has_room_for_any_number_of_extras() -> None:
+    salt = formats.salt("channel")
+    for listed, told in ((0, 0), (300, 300), (65_535, 65_535), (1 << 20, 65_535)):
+        assert formats.listed_in(formats.placeholder(salt, "demo", 1, listed=listed)) == told

@@ -31,6 +31,8 @@ except ImportError:  # Python before 3.14
 #: Parts of a placeholder in bytes: first what is alike in most names of an index, so that it compresses.
 _SALT, _LISTED, _GENERATION, _SERIAL, _FINGERPRINT = 12, 2, 6, 6, 6
 
+_MOST_LISTED = (1 << 8 * _LISTED) - 1
+
 #: Higher ones save a hundredth and take several times as long.
 _LEVEL = 6
 
@@ -75,7 +77,7 @@ def placeholder(salt: bytes, name: str, serial: int, generation: bytes = b"", *,
     only where the user did not ask for the project itself. So extras are to be listed once they are known.
     """
     known = _hash(generation, _GENERATION) if generation else bytes(_GENERATION)
-    numbers = listed.to_bytes(_LISTED, "big") + known + serial.to_bytes(_SERIAL, "big")
+    numbers = min(listed, _MOST_LISTED).to_bytes(_LISTED, "big") + known + serial.to_bytes(_SERIAL, "big")
     return salt + numbers + fingerprint(name)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ from .model import Published, Scope
 from .store import ChannelStore
 from .tasks import Tasks
 
+_log = logging.getLogger(__name__)
+
 #: Kinds of notes on a project: specifiers and extras of it that others require, all extras that it was seen
 #: to have, and what its page was seen to say.
 WANTS, WANTED_EXTRAS, EXTRAS, PAGES = "wants", "wanted-extras", "extras", "pages"
@@ -47,6 +50,10 @@ _PLANS = 2000
 
 #: Wheels of a project that one subdir is offered, however many versions others require.
 _MOST = 300
+
+#: What strangers may have noted: requirements of a wheel, specifiers of a wheel for one project, and of a
+#: project in all.
+_REQUIREMENTS, _SPECIFIERS, _WANTED = 500, 10, 300
 
 #: A specifier of these alone is met by the newest version, if by any.
 _OPEN = frozenset({">=", ">"})
@@ -178,6 +185,8 @@ class Offering:
         """The records of a wheel in a subdir; their requirements and extras are noted."""
         offer = offers.offer(candidate, self._scope, self._names.conda_name, targets=targets)
         made = [record for record in offer.records if record.subdir == subdir]
+        if (count := len(candidate.metadata.extras)) > offers.EXTRAS:
+            _log.warning("%s has %d extras: most are left out", candidate.wheel.filename, count)
         if made:
             self._note_requirements(candidate)
             self._note_extras(candidate.wheel.project, {record.extra for record in made} - {""})
@@ -200,19 +209,33 @@ class Offering:
         if self._follows:
             extras &= self._store.noted(WANTED_EXTRAS, candidate.wheel.project)
         wanted: dict[ProjectName, set[str]] = {}
-        for requirement in _requirements(candidate, self._scope, extras):
+        required = _requirements(candidate, self._scope, extras)
+        if len(required) > _REQUIREMENTS:
+            _log.warning(
+                "%s has %d requirements: most are passed over", candidate.wheel.filename, len(required)
+            )
+        for requirement in required[:_REQUIREMENTS]:
             project = ProjectName(canonicalize_name(requirement.name))
             if self._follows:
                 self._store.note(WANTED_EXTRAS, project, map(canonicalize_name, requirement.extras))
             if project != candidate.wheel.project and (self._follows or _is_bounded(requirement.specifier)):
                 wanted.setdefault(project, set()).add(str(requirement.specifier))
         for project, texts in wanted.items():
-            self._store.note(WANTS, project, texts)
+            known = self._store.noted(WANTS, project)
+            first = sorted(texts)[:_SPECIFIERS]
+            new = [text for text in first if text not in known]
+            room = max(0, _WANTED - len(known))
+            if len(new) > room or len(first) < len(texts):
+                _log.warning("%s wants too much of %s", candidate.wheel.filename, project)
+            self._store.note(WANTS, project, new[:room])
 
     def _note_extras(self, project: ProjectName, extras: set[str]) -> None:
         with self._extras:  # the list only grows at its end: clients have placeholders that count on it
             known = self._store.noted(EXTRAS, project)
             new = sorted(extras - set(ordered_extras(known)))
+            if len(known) + len(new) > offers.EXTRAS:
+                _log.warning("%s has had too many extras: %s and others are not listed", project, new[-1])
+            new = new[: max(0, offers.EXTRAS - len(known))]
             self._store.note(EXTRAS, project, (f"{n:05} {extra}" for n, extra in enumerate(new, len(known))))
 
 

@@ -31,6 +31,9 @@ _RELEASE = re.compile(r"\d+\.\d+(?:\.\d+)?")
 _EXTRA = re.compile(r'\bextra == "(?P<right>[^"]*)"|"(?P<left>[^"]*)" == extra\b')
 _ABI = "python_abi "
 
+#: Extras of a wheel that have records, the first ones by name: hundreds are not rare, thousands are no use.
+EXTRAS = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
@@ -243,7 +246,11 @@ def _records(
     own = distinct(candidate, alike)
     yield from map(_relaxed, own)
     served = [target for target in alike if _covers(own, target)]
-    for extra in sorted(candidate.metadata.extras):
+    extras = sorted(candidate.metadata.extras)
+    if len(extras) > EXTRAS:
+        reason = f"it has {len(extras)} extras, of which a channel takes {EXTRAS}"
+        refused.setdefault(reason, Untranslatable(candidate.wheel.filename, reason))
+    for extra in extras[:EXTRAS]:
         yield from map(_metapackage, distinct(_of_extra(candidate, extra), served, extra))
 
 
