@@ -16,9 +16,9 @@ from packaging.version import Version
 from conda_pypi_bridge.answers import Limits
 from conda_pypi_bridge.channel.model import Scope
 from conda_pypi_bridge.config import IndexConfig
-from conda_pypi_bridge.errors import ConfigError
+from conda_pypi_bridge.errors import BridgeError, ConfigError
 from conda_pypi_bridge.index import Index
-from conda_pypi_bridge.mirror import BuildFailure, Mirrored, Order, Place, Recipe, check, mirror
+from conda_pypi_bridge.mirror import BuildFailure, Mirrored, Order, Place, Recipe, building, check, mirror
 from conda_pypi_bridge.names import Names
 from conda_pypi_bridge.report import Silent
 from conda_pypi_bridge.resolve import Options
@@ -102,6 +102,18 @@ def test_what_a_cluster_has_built_is_not_built_again(
     assert {item.fn for item in done.built}.isdisjoint(there)
     assert done.kept + len(done.built) == COUNT
     assert len(done.built) >= 1
+
+
+def test_a_cluster_without_workers_is_given_up(
+    server: IndexServer, cluster: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "_WORKERLESS", 0.5)
+    cluster.scale(0)
+    with Client(cluster.scheduler_address, set_as_default=False) as client:
+        while client.nthreads():
+            time.sleep(0.05)
+    with pytest.raises(BridgeError, match="no workers"):
+        mirrored(server, tmp_path / "to", tmp_path / "cache", cluster.scheduler_address)
 
 
 def test_a_place_that_workers_cannot_see_is_refused(server: IndexServer, tmp_path: Path) -> None:

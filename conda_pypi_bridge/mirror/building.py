@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -41,6 +42,11 @@ class Recipe:
 
 #: Seconds to wait for a scheduler.
 _PATIENCE = 10
+
+#: Seconds for which a cluster may be without workers, as while a scheduler starts others, and between looks.
+_WORKERLESS, _GLANCE = 60.0, 0.1
+
+_AGAIN = "Run again: what was built is there."
 
 #: What becomes of packages, in the order in which they are done.
 Outcomes = Iterator[Published | Failed]
@@ -136,24 +142,32 @@ def on_cluster(
         )
         try:
             names = {job: one.record.dist for job, one in zip(jobs, todo, strict=True)}
-            yield _gathered(names, client.loop)
+            yield _gathered(names, client)
         finally:
             client.cancel(jobs, force=True)
 
 
-def _gathered(jobs: Mapping[Any, str], loop: Any) -> Outcomes:
+def _gathered(jobs: Mapping[Any, str], client: Any) -> Outcomes:
     """The outcomes of jobs, which are named by their packages."""
     from distributed import as_completed as completed
     from distributed.scheduler import KilledWorker
 
-    for job in completed(list(jobs), loop=loop):
-        try:
-            yield job.result()
-        except KilledWorker as error:
-            yield Failed(dist=jobs[job], reason=f"the workers that were to build it died: {error}")
-        except CancelledError:
-            hint = "Run again: what was built is there."
-            raise BridgeError("the cluster forgot what it was to build", hint=hint) from None
+    running = completed(list(jobs), loop=client.loop)
+    served = time.monotonic()
+    while not running.is_empty():
+        batch = running.next_batch(block=False)
+        for job in batch:
+            try:
+                yield job.result()
+            except KilledWorker as error:
+                yield Failed(dist=jobs[job], reason=f"the workers that were to build it died: {error}")
+            except CancelledError:
+                raise BridgeError("the cluster forgot what it was to build", hint=_AGAIN) from None
+        if batch or client.nthreads():
+            served = time.monotonic()
+        elif time.monotonic() - served > _WORKERLESS:
+            raise BridgeError("the cluster has no workers", hint=_AGAIN)
+        time.sleep(0 if batch else _GLANCE)
 
 
 def _build_there(chosen: Chosen, *, recipe: Recipe, url: str, config: IndexConfig) -> Published | Failed:
