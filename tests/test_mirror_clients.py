@@ -108,3 +108,22 @@ def test_other_pythons_get_nothing_that_cannot_run(static: Path, conda: Conda, e
     done = conda("create", "-n", "other", *channels, "--dry-run", "python=3.99", "turbo", check=False)
     assert done.returncode == 1
     assert "turbo" in done.stdout + done.stderr
+
+
+def test_what_came_from_a_mirror_does_not_stand_in_the_way_of_the_same_from_the_index(
+    static: Path, server: IndexServer, conda: Conda, channel: Path, pythons: list[Interpreter]
+) -> None:
+    """They have the same names, and to conda they are packages of different channels."""
+    python = f"python={pythons[0].version}"
+    channels = ["--override-channels", "-c", channel.as_uri()]
+    first, second = conda.home.envs / "first", conda.home.envs / "second"
+    conda("create", "-p", first, *channels, "-c", static.as_uri(), python, "moo")
+    conda("create", "-p", second, *channels, python)
+    conda("pypi-install", "-p", second, *channels, "-i", server.url, "moo")
+    for prefix, origin in ((first, static.name), (second, "pypi-bridge")):
+        assert conda.packages(prefix)["moo"]["channel"].rpartition("/")[2] in (
+            origin,
+            origin.replace(" ", "%20"),
+        )
+        proved = run([python_of(prefix), "-c", "import moo, herd"], conda.home.environment())
+        assert proved.returncode == 0

@@ -14,7 +14,7 @@ from conda.models.channel import Channel
 from conda.models.records import PackageRecord as CondaRecord
 
 from ...locks import delete_in_time, leave_word, scratch
-from ...model import CHANNEL, PackageRecord
+from ...model import CHANNEL, CHANNEL_URL, PackageRecord
 from ...store import overlays, sweep_caches
 from .. import is_sound
 
@@ -68,8 +68,19 @@ def dist_of(item: Any) -> str:
 
 
 def has_whole(folder: Path, dist: str) -> bool:
-    """Whether a package cache holds a package of the bridge, and all of it."""
-    return is_cached(folder, dist) and is_sound(folder / dist)
+    """Whether a package cache holds a package of the bridge, and all of it.
+
+    A channel made by the bridge has packages of the same names, which conda takes for another channel's.
+    """
+    return _is_ours(folder / dist) and is_sound(folder / dist)
+
+
+def _is_ours(package: Path) -> bool:
+    try:
+        record = json.loads((package / "info" / "repodata_record.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return str(record.get("url")).startswith(f"{CHANNEL_URL}/")
 
 
 def in_a_cache(dist: str) -> bool:
