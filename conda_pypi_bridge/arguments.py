@@ -310,6 +310,7 @@ def configure_serve(made: argparse.ArgumentParser) -> None:
     _option(made_of, "--projects", metavar="FILE", help="only the projects listed, and what they require")
     _option(made_of, "--list", metavar="FILE", help="requirements to build now, closure included")
     _option(made_of, "--versions", type=_COUNT, metavar="N", help="of each project (default: 3)")
+    _option(made_of, "--max-size", type=_COUNT, metavar="MB", help="of a wheel that is built (default: 1024)")
     _option(
         made_of, "--budget", type=_SECONDS, metavar="SECONDS", help="to build for one request (default: 5)"
     )

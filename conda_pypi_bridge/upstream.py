@@ -24,7 +24,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class Upstreams:
-    """The hosts of `indexes` (URLs), and those that match one of `patterns` (fnmatch).
+    """The hosts of `indexes` (URLs) at their ports, and those that match one of `patterns` (fnmatch) at any.
 
     Without patterns: every host, too, all of whose addresses are public ones, or are where an index itself is
     asked (a gateway of the network may stand for index and files alike). Safe for threads.
@@ -34,31 +34,33 @@ class Upstreams:
         self._indexes = [
             (parts.hostname, port_of(url)) for url in indexes if (parts := urlsplit(url)).hostname
         ]
-        self._hosts = frozenset(host for host, _ in self._indexes)
         self._patterns = tuple(pattern.lower() for pattern in patterns)
         self._seen: dict[tuple[str, int], tuple[float, bool]] = {}
         self._lock = threading.Lock()
 
     def refusal(self, url: str, *, proxied: bool = False) -> str:
         """Why `url` is not asked; "" where it may be. A proxy looks up addresses itself."""
-        host = urlsplit(url).hostname or ""
-        if self._is_named(host):
+        host, port = urlsplit(url).hostname or "", port_of(url)
+        if self._is_named(host, port):
             return ""
         if self._patterns:
             return f"{host} is none of the hosts that may be asked (--allow-host {host})"
         if proxied and not _is_address(host):
             return ""
-        if self._is_outside(host, port_of(url)):
+        if self._is_outside(host, port):
             return ""
-        return f"{host} is inside of this network, and no index of ours (--allow-host {host} admits it)"
+        where = f"{host} is inside of this network"
+        return f"{where}, and no index of ours has port {port} (--allow-host {host} admits it)"
 
     def misled(self, host: str, address: str, port: int) -> bool:
         """Whether a connection to `host` leads into this network after all: names change their address."""
         host = host.strip("[]").lower()
-        return not (self._is_named(host) or self._is_open(address, port))
+        return not (self._is_named(host, port) or self._is_open(address, port))
 
-    def _is_named(self, host: str) -> bool:
-        return host in self._hosts or any(fnmatchcase(host, pattern) for pattern in self._patterns)
+    def _is_named(self, host: str, port: int) -> bool:
+        """Whether it is an index, or matches a pattern. At other ports of its machine are other services."""
+        named = any(fnmatchcase(host, pattern) for pattern in self._patterns)
+        return named or (host, port) in self._indexes
 
     def _is_outside(self, host: str, port: int) -> bool:
         now = time.monotonic()

@@ -43,13 +43,13 @@ SCOPE = Scope(subdirs=("linux-64",), pythons=(Version("3.11"), Version("3.12")))
 def catalogue_of(
     index: IndexServer,
     folder: Path,
-    projects: Sequence[str],
+    projects: Sequence[str] | None,
     *,
     scope: Scope = SCOPE,
     budget: Budget | None = None,
     direct: bool = False,
 ) -> Iterator[Catalogue]:
-    """The catalogue of some projects of a loopback index; its store is ``folder/store``."""
+    """The catalogue of some projects of a loopback index, or of all; its store is ``folder/store``."""
     config = IndexConfig(indexes=(index.url,), timeout=5.0, keyring=False)
     asked = Index(config, folder / "cache", limits=IndexLimits(backoff=0.002), page_seconds=0.1)
     made = Catalogue(
@@ -57,7 +57,7 @@ def catalogue_of(
         asked,
         ChannelStore(folder / "store", fresh_seconds=0.1),
         Names(),
-        projects=map(Requirement, projects),
+        projects=None if projects is None else map(Requirement, projects),
         budget=budget or Budget(index_seconds=0.1, page_seconds=0.1),
         label=WHEELS if direct else CHANNEL,
         direct=direct,

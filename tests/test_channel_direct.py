@@ -131,6 +131,22 @@ def test_a_wheel_whose_size_is_not_known_is_refused() -> None:
         direct.entries(candidate(), SCOPE, Names().conda_name)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host/pkg-1.0-py3-none-any.whl?X-Signature=abc",
+        "https://user:password@host/pkg-1.0-py3-none-any.whl",
+        "https://token@host/pkg-1.0-py3-none-any.whl",
+        "file:///srv/wheels/pkg-1.0-py3-none-any.whl",
+    ],
+)
+def test_a_url_that_is_not_for_everybody_is_not_published(url: str) -> None:
+    of = sized(candidate())
+    with pytest.raises(Untranslatable, match="its URL") as caught:
+        direct.entries(replace(of, wheel=of.wheel._replace(url=url)), SCOPE, Names().conda_name)
+    assert url not in str(caught.value)
+
+
 def test_a_wheel_for_nobody_is_refused() -> None:
     with pytest.raises(NoFittingWheel):
         entries(candidate("pkg-1.0-cp39-cp39-win_amd64.whl"))

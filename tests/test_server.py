@@ -99,11 +99,14 @@ def test_every_subdir_has_its_listings_before_anything_was_asked_for(url: str, s
         "/pypi/channeldata.json",
         "/pypi/notices.json",
         "/nothing",
+        "/healthz/",
+        "/pypi/noarch/repodata.json/",
     ],
 )
 def test_what_is_not_there_is_404_in_one_line(url: str, path: str) -> None:
-    answer = requests.get(url + path)
+    answer = requests.get(url + path, allow_redirects=False)
     assert (answer.status_code, answer.text) == (404, "there is nothing of that name here\n")
+    assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_a_shard_names_packages_that_are_served_as_it_says(url: str) -> None:
@@ -341,6 +344,13 @@ def test_an_index_that_is_down_is_no_error_for_those_who_come_later(url: str, in
     index.on("", says(500))
     assert shard(url, "moo")["packages.conda"][fn] == known
     assert requests.get(f"{url}/readyz").status_code == 200
+
+
+def test_who_has_no_token_is_not_told_where_the_index_is(index: IndexServer, tmp_path: Path) -> None:
+    index.on("", says(500))
+    with catalogue_of(index, tmp_path, None) as made, serving(made, tokens=Tokens([TOKEN])) as url:
+        answer = requests.get(f"{url}/readyz")
+    assert (answer.status_code, answer.text) == (503, "the index does not answer\n")
 
 
 # -- who looks after it --------------------------------------------------------------------------------

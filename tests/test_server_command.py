@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import socket
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.channelserver import Command, serve_words
+from tests.channelserver import Command, serve_words, unpacked
 from tests.indexserver import IndexServer, sleeps
 from tests.lab.condas import Home, run
 
@@ -75,8 +76,6 @@ def test_a_build_under_way_does_not_keep_it_from_stopping(
 
 
 def _first_shard(shards: str) -> str:
-    from tests.channelserver import unpacked
-
     index = unpacked(requests.get(shards).content)
     digest = index["shards"]["moo"].hex()
     return f"{shards.rpartition('/')[0]}/{index['info']['shards_base_url']}{digest}.msgpack.zst"
@@ -96,6 +95,33 @@ def test_a_token_file_locks_it_and_no_token_is_logged(
         command.end(signal.SIGTERM)
         assert [line["status"] for line in command.lines] == [200, 401]
         assert TOKEN not in (tmp_path / "log").read_text()
+
+
+def test_who_opens_it_to_others_without_a_token_is_warned(
+    user: Home, options: list[str | Path], tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"{TOKEN}\n")
+    for words, warned in (
+        (["--host", "0.0.0.0"], True),
+        (["--host", "0.0.0.0", "--token-file", str(tokens)], False),
+        ([], False),
+    ):
+        with Command(serve_words(*options, *words), user.environment(), tmp_path / "log") as command:
+            command.end(signal.SIGTERM)
+            told = [line["event"] for line in command.lines if line["level"] == "warning"]
+        assert ["with your credentials" in line for line in told] == [True] * warned
+
+
+def test_wheels_beyond_a_size_are_not_built(
+    user: Home, options: list[str | Path], index: IndexServer, tmp_path: Path
+) -> None:
+    index.add("moo", "2.0", files={"moo.bin": random.Random(1).randbytes(1_100_000)})
+    words = serve_words(*options, "--max-size", "1")
+    with Command(words, user.environment(), tmp_path / "log") as command:
+        answer = requests.get(_first_shard(f"{command.url}/noarch/repodata_shards.msgpack.zst"))
+        packages = unpacked(answer.content)["packages.conda"]
+    assert [entry["version"] for entry in packages.values()] == ["1.0"]
 
 
 def test_quiet_is_quiet(user: Home, options: list[str | Path], tmp_path: Path) -> None:

@@ -20,7 +20,10 @@ INDEX = "http://localhost:8080/simple/"
 @pytest.mark.parametrize(
     ("url", "patterns", "allowed"),
     [
-        ("http://localhost:9999/any", (), True),
+        ("http://localhost:8080/any", (), True),
+        ("http://localhost:9999/any", (), False),  # another service of that machine
+        ("http://localhost/any", (), False),
+        ("http://localhost:9999/any", ("localhost",), True),
         ("http://127.0.0.1/any", (), False),
         ("http://[::1]/any", (), False),
         ("http://169.254.169.254/latest/meta-data/", (), False),

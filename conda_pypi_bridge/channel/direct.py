@@ -17,6 +17,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..errors import BridgeError, Untranslatable
 from ..model import Candidate, PackageRecord, Target
@@ -33,11 +34,13 @@ def entries(
 
     In ``noarch`` where all subdirs have the same, otherwise in each one that the wheel fits. `targets` as for
     `offers.offer`. Raises `Untranslatable` where the index does not tell the wheel's size, which clients rely
-    on, and the reason, a `BridgeError`, where there is no record at all.
+    on, or where its URL is not for everybody; the reason, a `BridgeError`, where there is no record at all.
     """
     wheel = candidate.wheel
     if wheel.size is None:
         raise Untranslatable(wheel.filename, "the index does not tell its size")
+    if not _is_for_everybody(wheel.url):
+        raise Untranslatable(wheel.filename, "its URL is a file of this machine, or may hold a secret")
     targets = scope.targets("noarch") if targets is None else targets
     found: dict[str, dict[str, Any]] = {}
     refused: list[BridgeError] = []
@@ -58,6 +61,12 @@ def entries(
 def key_of(entry: Mapping[str, Any]) -> str:
     """What an entry is listed under: as other packages, by name, version and build."""
     return f"{entry['name']}-{entry['version']}-{entry['build']}"
+
+
+def _is_for_everybody(url: str) -> bool:
+    """Whether a URL may be published: a query can be a signature, and user information is a password."""
+    parts = urlsplit(url)
+    return parts.scheme in {"http", "https"} and not parts.query and "@" not in parts.netloc
 
 
 def _entry(records: Iterable[PackageRecord]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Server:
         for channel, catalogue in self._channels.items():
             for name in catalogue.statistics():
                 self._metrics.watch(name, channel, partial(_statistic, catalogue, name))
-        return Starlette(
+        made = Starlette(
             routes=[
                 Route("/", self._page),
                 Route("/healthz", self._health),
@@ -84,6 +84,9 @@ class Server:
             exception_handlers={404: _missing, 405: _not_allowed},
             lifespan=self._lifespan,
         )
+        # It would lead to where the Host header says, and lose the token of the path.
+        made.router.redirect_slashes = False
+        return made
 
     def _routes(self, channel: str) -> list[Route]:
         return [
@@ -212,7 +215,7 @@ def _etag(data: bytes) -> str:
 
 
 async def _missing(*_: object) -> Response:
-    return plain(404, "there is nothing of that name here")
+    return plain(404, "there is nothing of that name here", {"Cache-Control": "no-store"})
 
 
 async def _not_allowed(*_: object) -> Response:

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import BridgeError, Busy
+from ..errors import BridgeError, Busy, IndexFailure
 from ..redaction import CONDA_TOKEN
 from .limits import Limits, Overloaded, Tokens
 from .logs import log
@@ -63,7 +63,7 @@ class Observer:
         later = {"Retry-After": str(after), "Cache-Control": "no-store"}
         if isinstance(error, BridgeError):
             log.warning(str(error))
-            return plain(503, str(error), later)
+            return plain(503, _told(error), later)
         log.error("the store cannot be used", exc_info=error)
         return plain(503, "the store cannot be used now; the server's log says more", later)
 
@@ -82,6 +82,15 @@ class Observer:
             "agent": headers.get("User-Agent", "")[:200],
         }
         log.info("request", extra={"fields": fields})
+
+
+def _told(error: BridgeError) -> str:
+    """What everybody may know of an error: its own text can have the address of an index in it."""
+    if isinstance(error, Overloaded):
+        return str(error)
+    if isinstance(error, IndexFailure) or isinstance(error.__cause__, IndexFailure):
+        return "the index does not answer"
+    return "not yet: try again" if isinstance(error, Busy) else "this cannot be answered now"
 
 
 class _Sent:

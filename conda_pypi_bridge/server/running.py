@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import errno
+import ipaddress
 import os
 import signal
 import socket
@@ -32,6 +33,7 @@ from ..session import index_config
 from ..specs import parse_spec
 from ..store import cache_folder, index_cache
 from .curated import publish_curated
+from .logs import log
 
 if TYPE_CHECKING:
     from ..channel.catalogue import Catalogue
@@ -41,6 +43,14 @@ HOST, PORT = "127.0.0.1", 8650
 #: What a channel is for, where the command line does not say.
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 SUBDIRS = ("linux-64", "linux-aarch64", "osx-64", "osx-arm64", "win-64")
+
+#: The most that a wheel may have, in MiB, to be made a package of: strangers choose what is built.
+MAX_SIZE = 1024
+
+_OPEN = (
+    "others than this machine can reach this server and need no token: what it has built for them, it asks "
+    "the index for with your credentials (--token-file FILE)"
+)
 
 #: Exit statuses by the signal that ended the server.
 _STATUS = {signal.SIGINT: 130, signal.SIGTERM: 0}
@@ -60,6 +70,8 @@ def carry_out(args: argparse.Namespace) -> int:
     configure(quiet=bool(getattr(args, "quiet", False)))
     with listen(host, port) as listening:
         channels = _channels(args)
+        if not (tokens or _is_loopback(listening)):
+            log.warning(_OPEN)
         print(_welcome(listening, locked=bool(tokens)), flush=True)
         application = Server(channels, tokens=tokens, limits=limits).application()
         ended_by = _serve(application, listening, limits.grace)
@@ -117,7 +129,8 @@ def _channels(args: argparse.Namespace) -> dict[str, Catalogue]:
     listed = getattr(args, "projects", None)
     projects = _requirements(listed) if listed else None
     curated = _requests(args.list) if getattr(args, "list", None) else []
-    packages = Packages(store, index)  # of both: an extra of a wheel is a package
+    size_limit = getattr(args, "max_size", MAX_SIZE) << 20
+    packages = Packages(store, index, size_limit=size_limit)  # of both: an extra of a wheel is a package
     made = {
         label: Catalogue(
             scope,
@@ -179,6 +192,11 @@ def listen(host: str, port: int) -> socket.socket:
             ) from None
         raise BridgeError(f"cannot listen on port {port} of {host}: {error.strerror}") from None
     return listening
+
+
+def _is_loopback(listening: socket.socket) -> bool:
+    """Whether nobody but this machine reaches it."""
+    return ipaddress.ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def _welcome(listening: socket.socket, *, locked: bool) -> str:
