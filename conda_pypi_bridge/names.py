@@ -8,7 +8,7 @@ differ; otherwise a project has its normalised name.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -160,12 +160,12 @@ _SAME_PROJECT = _words(
 )
 
 
-def build_table(seen: Mapping[str, Sequence[str] | None], projects: Collection[str]) -> NameTable:
+def build_table(seen: Mapping[str, Sequence[str] | None]) -> NameTable:
     """The table of a channel, from what its packages were seen to hold.
 
     `seen` maps conda names to the names of the Python distributions in them, None where there is
-    none (the form of the published mapping). Collisions are kept for `projects` alone, the names
-    that the index knows.
+    none (the form of the published mapping). A collision is kept whether or not the index has a project
+    of that name: anybody may upload one tomorrow.
     """
     holders: dict[str, set[str]] = {}
     for name, dists in seen.items():
@@ -173,11 +173,10 @@ def build_table(seen: Mapping[str, Sequence[str] | None], projects: Collection[s
             holders.setdefault(canonicalize_name(dist), set()).add(name)
     sizes = {name: len(dists or ()) for name, dists in seen.items()}
     chosen = {project: _choose(project, names, sizes) for project, names in holders.items()}
-    known = {canonicalize_name(project) for project in projects} | set(holders)
     strangers = (
         name
         for name, dists in seen.items()
-        if name in known
+        if name == canonicalize_name(name)
         and name not in {str(canonicalize_name(dist)) for dist in dists or ()}
         # typing-extensions is a metapackage of typing_extensions, which is the project.
         and canonicalize_name(chosen.get(name) or "") != name

@@ -1,11 +1,10 @@
 """Make the shipped table of names anew, and measure it.
 
-    python -m tests.refresh_names MAPPING --projects FILE --commit COMMIT --date DATE
+    python -m tests.refresh_names MAPPING --commit COMMIT --date DATE
 
 MAPPING is a path or URL of parselmouth's compressed mapping of conda-forge (BSD-3-Clause): conda name
--> names of the Python distributions that its packages were seen to hold, or null. FILE lists the
-names of the projects that the index knows, one a line: collisions are kept for those alone. COMMIT and
-DATE of the mapping are recorded in the table. With --measure nothing is written.
+-> names of the Python distributions that its packages were seen to hold, or null. COMMIT and DATE of the
+mapping are recorded in the table. With --measure nothing is written.
 """
 
 from __future__ import annotations
@@ -64,23 +63,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("mapping")
-    parser.add_argument("--projects", type=Path)
     parser.add_argument("--commit", default="")
     parser.add_argument("--date", default="")
     parser.add_argument("--measure", action="store_true")
     args = parser.parse_args()
     seen = read_mapping(args.mapping)
     if not args.measure:
-        if not (args.projects and args.commit and args.date):
-            parser.error("a new table needs --projects, --commit and --date")
+        if not (args.commit and args.date):
+            parser.error("a new table needs --commit and --date")
         source = {
             "mapping": "prefix-dev/parselmouth, files/v0/conda-forge/compressed_mapping.json",
             "license": "BSD-3-Clause",
             "commit": args.commit,
             "date": args.date,
         }
-        projects = args.projects.read_text("utf-8").split()
-        TARGET.write_text(table_text(build_table(seen, projects), source), "utf-8")
+        TARGET.write_text(table_text(build_table(seen), source), "utf-8")
     report("normalised names alone", measure(seen, Names()))
     report("with the shipped table", measure(seen, Names(table=load_table())))
     without = NameTable(conda_names=load_table().conda_names)
