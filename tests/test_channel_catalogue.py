@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -425,6 +426,60 @@ def test_wheels_as_they_are_need_no_build(server: IndexServer, client: MakeClien
     assert one.records("demo_extra_more") == ["demo_extra_more-1.0"]
     assert server.count(WHEEL) == asked
     assert not {*one.index().values()} & {*built.index().values()}
+
+
+@pytest.mark.parametrize("broken", ["/simple/demo/", "demo-2.0.*"])
+def test_wheels_as_they_are_are_told_in_full_or_later(
+    server: IndexServer, client: MakeClient, broken: str
+) -> None:
+    """A shard's name would not change once there is more, and clients keep it."""
+    server.add("demo", "1.0", extras={"more": ["x"]})
+    before = client(label="wheels", direct=True)
+    before.records("demo")
+    until(lambda: "demo_extra_more" in before.index())
+    assert before.records("demo_extra_more") == ["demo_extra_more-1.0"]
+    server.add("demo", "2.0")
+    server.on(broken, says(503))
+    one = client(label="wheels", direct=True)
+    with pytest.raises(Busy):
+        one.document("demo")
+    server.heal()
+    until(lambda: _has_wheels(one, "demo"))
+    assert [entry["version"] for entry in one.document("demo")["v3"]["whl"].values()] == ["1.0", "2.0"]
+
+
+def _has_wheels(one: Client, name: str) -> bool:
+    try:
+        return "v3" in one.document(name)
+    except Busy:
+        return False
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"budget": replace(QUICK, depth=1)},
+        {"names": Names(user={ProjectName("x"): CondaName("y")})},
+        {"label": "other"},
+    ],
+    ids=["versions", "names", "label"],
+)
+def test_other_settings_give_other_shards(
+    server: IndexServer, client: MakeClient, change: dict[str, Any]
+) -> None:
+    """Clients keep shards by their names for ever, whatever was set when these were made."""
+    server.add("demo", "1.0")
+    assert client().index() == client().index()
+    assert client().index()["demo"] != client(**change).index()["demo"]
+
+
+def test_a_new_release_of_the_bridge_gives_other_shards(
+    server: IndexServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add("demo", "1.0")
+    before = client().index()
+    monkeypatch.setattr(offering, "__version__", "99")
+    assert client().index()["demo"] != before["demo"]
 
 
 def test_people_are_told_what_there_is(server: IndexServer, client: MakeClient) -> None:

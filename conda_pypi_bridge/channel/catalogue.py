@@ -97,6 +97,7 @@ class Catalogue:
             names,
             self._projects,
             label=label,
+            edition=self._offering.digest,
             fresh_seconds=budget.index_seconds,
             before=self._prepare,
         )

@@ -59,7 +59,7 @@ def salt(*parts: str) -> bytes:
     """What tells one channel's shards from another's (clients cache them across channels): 12 bytes.
 
     `parts` are all that its answers depend on beside a project and what is published of it: the channel's
-    name, the subdir, `Scope.digest`, and whatever distinguishes two stores.
+    name, the subdir, `Scope.digest`, the release and settings, and whatever distinguishes two stores.
     """
     return _hash("\0".join(parts).encode(), _SALT)
 

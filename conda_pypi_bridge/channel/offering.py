@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from .. import translate
+from .. import __version__, translate
+from ..credentials import public_url
 from ..errors import (
     BridgeError,
     IndexFailure,
@@ -102,9 +104,19 @@ class Offering:
         self._depth = depth
         self._readers = readers
         self._follows = follows
-        self._direct = direct
+        #: Whether clients take wheels as they are.
+        self.direct = direct
         self._plans: Once[tuple[str, ...], Plan] = Once(most=_PLANS)
         self._extras = threading.Lock()
+
+    @property
+    def digest(self) -> str:
+        """Changes with what plans depend on beside what the index has: this release and its settings."""
+        names, config = self._names, self._index.config
+        called = [sorted(known.items()) for known in (names.installed, names.user, names.table.conda_names)]
+        urls = [public_url(url) for url in (*config.indexes, *config.find_links)]
+        content = [__version__, self._depth, called, sorted(names.table.collisions), urls]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def want(self, requirements: Iterable[Requirement]) -> list[ProjectName]:
         """Note what somebody requires, and return the projects."""
@@ -143,7 +155,7 @@ class Offering:
 
     def serves(self, item: Published) -> bool:
         """Whether a published package is one for this channel: clients that take wheels get only extras."""
-        return not self._direct or item.entry.get("noarch") == "generic"
+        return not self.direct or item.entry.get("noarch") == "generic"
 
     def extras(self, project: ProjectName) -> list[str]:
         """The extras of a project that were seen, in the order in which they were."""
@@ -190,13 +202,13 @@ class Offering:
         if made:
             self._note_requirements(candidate)
             self._note_extras(candidate.wheel.project, {record.extra for record in made} - {""})
-        return [record for record in made if record.extra] if self._direct else made
+        return [record for record in made if record.extra] if self.direct else made
 
     def _entries(
         self, candidate: Candidate, targets: Sequence[Target], subdir: str
     ) -> list[Mapping[str, Any]]:
         """The entry of a wheel in a subdir, for clients that take it as it is."""
-        if not self._direct:
+        if not self.direct:
             return []
         try:
             entries = direct.entries(candidate, self._scope, self._names.conda_name, targets=targets)

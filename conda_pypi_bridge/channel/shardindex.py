@@ -54,7 +54,8 @@ class _Made:
 class ShardIndex:
     """The indexes of one channel; safe for threads.
 
-    They are made anew after `fresh_seconds`, after `before` was called.
+    They are made anew after `fresh_seconds`, after `before` was called. With another `edition` all shards
+    have other names, so that no client keeps those of the one before.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class ShardIndex:
         projects: Projects,
         *,
         label: str,
+        edition: str,
         fresh_seconds: float,
         before: Callable[[Roster], None],
     ) -> None:
@@ -74,7 +76,7 @@ class ShardIndex:
         self._fresh = fresh_seconds
         self._before = before
         self._salts = {
-            subdir: formats.salt(label, subdir, scope.digest, store.identity())
+            subdir: formats.salt(label, edition, subdir, scope.digest, store.identity())
             for subdir in ("noarch", *scope.subdirs)
         }
         self._made: dict[str, _Made] = {}

@@ -109,6 +109,8 @@ class Supply:
             return Offered(self._before(project, subdir, str(error)))
         if plan.unsure:
             self.owed.add(project)
+            if self._offering.direct:
+                self._refuse_half(plan)
         known = [item for item in self._published(project, subdir) if item.entry["version"] in plan.versions]
         have = {item.fn for item in known}
         missing = [record for record in plan.records if record.fn not in have]
@@ -161,12 +163,20 @@ class Supply:
         return [item for item in published if self._offering.serves(item)]
 
     def _before(self, project: ProjectName, subdir: str, reason: str) -> list[Published]:
-        """What was published before the index stopped answering."""
+        """What was published before the index stopped answering.
+
+        Of wheels that are to be told as they are this would be less, and clients would keep it for ever.
+        """
         self.owed.add(project)
         found = [*self._published(project, subdir)]
-        if not any(map(self._offering.serves, self._store.published(project))):
+        if self._offering.direct or not any(self._store.published(project)):
             raise Busy(reason, self._budget.retry_after)
         return found
+
+    def _refuse_half(self, plan: Plan) -> None:
+        """Of wheels that are to be told without being built, nothing would tell clients that more came."""
+        if passing := [error for error in plan.unsure if is_passing(error)]:
+            raise Busy(str(passing[0]), self._budget.retry_after)
 
     # -- building ----------------------------------------------------------------------------------------
 
