@@ -224,6 +224,53 @@ def test_what_the_index_withdraws_is_offered_no_more(server: IndexServer, client
     until(lambda: one.records("demo") == ["demo-1.0"])
 
 
+def test_the_package_of_a_file_that_was_withdrawn_is_offered_no_more(
+    server: IndexServer, client: MakeClient
+) -> None:
+    """Although its version is still there, as another file."""
+    server.add("demo", "1.0", tags=NATIVE)
+    server.add("demo", "1.0")
+    one = client()
+    assert one.records("demo", "linux-64") == ["demo-1.0"]
+    assert one.records("demo") == ["demo-1.0"]
+    time.sleep(0.3)
+    server.pages["demo"].pop(0)
+    until(lambda: one.records("demo", "linux-64") == [])
+    assert one.records("demo") == ["demo-1.0"]
+
+
+def test_a_project_that_is_gone_is_in_no_document(server: IndexServer, client: MakeClient) -> None:
+    """Malware is removed with its project: who reads whole documents must not get it from here."""
+    server.add("demo", "1.0")
+    server.add("malware", "1.0")
+    one = client()
+    one.records("demo")
+    (fn,) = one.document("malware")["packages.conda"]
+
+    def listed() -> set[str]:
+        documents = (one.catalogue.repodata("noarch"), one.catalogue.current_repodata("noarch"))
+        return {e["name"] for text in documents for e in json.loads(text)["packages.conda"].values()}
+
+    until(lambda: listed() == {"demo", "malware"})
+    del server.pages["malware"]
+    until(lambda: listed() == {"demo"})
+    until(lambda: one.catalogue.package("noarch", fn) is None)
+
+
+def test_a_list_of_projects_admits_no_others(server: IndexServer, client: MakeClient) -> None:
+    """Whatever another channel has put into the same store."""
+    server.add("demo", "1.0")
+    server.add("other", "1.0")
+    whole = client(label="whole")
+    (fn,) = whole.document("other")["packages.conda"]
+    one = client(projects=[Requirement("demo")])
+    assert one.records("demo") == ["demo-1.0"]
+    assert [e["name"] for e in json.loads(one.catalogue.repodata("noarch"))["packages.conda"].values()] == [
+        "demo"
+    ]
+    assert one.catalogue.package("noarch", fn) is None
+
+
 def test_while_the_index_is_down_there_is_what_there_was(
     server: IndexServer, client: MakeClient, tmp_path: Path
 ) -> None:

@@ -175,7 +175,7 @@ class Catalogue:
     # -- whole documents and packages ----------------------------------------------------------------------
 
     def repodata(self, subdir: str) -> bytes:
-        """``repodata.json`` of all that was ever published in a subdir."""
+        """``repodata.json`` of all that was published in a subdir, of projects that there still are."""
         return self._document(subdir, "repodata", lambda items: formats.repodata(subdir, items))
 
     def current_repodata(self, subdir: str) -> bytes:
@@ -190,7 +190,9 @@ class Catalogue:
 
         def renew() -> bytes:
             begun = time.monotonic()
-            content = make(self.store.published_in(subdir))
+            with _patience(self._budget):
+                roster = self._projects.roster()
+            content = make(item for item in self.store.published_in(subdir) if item.project in roster)
             now = time.monotonic()
             seconds = max(self._budget.index_seconds, _SHARE * (now - begun))
             self._documents[subdir, kind] = content, now + seconds
@@ -199,13 +201,14 @@ class Catalogue:
         return self._flights.one((subdir, kind), renew)
 
     def package(self, subdir: str, fn: str) -> tuple[Artefact, BinaryIO] | None:
-        """A published package's ``.conda`` file, opened; None where there is none that is whole.
+        """A published package's ``.conda`` file, opened; None where there is none, or its project has gone.
 
         One that is not is taken away and built again.
         """
         item = self.store.find(subdir, fn)
-        if item is None:
-            return None
+        with _patience(self._budget):
+            if item is None or item.project not in self._projects.roster():
+                return None
         artefact = Artefact(**{key: item.entry[key] for key in ("sha256", "md5", "size")})
         try:
             return artefact, self.store.open(artefact.sha256, artefact.size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -94,10 +94,12 @@ class Published:
     """A package that the store holds whole.
 
     `project` is the index's project that it came from, also for a project's extra. `entry` is its
-    repodata entry: `PackageRecord.index_json` with ``size``, ``sha256`` and ``md5`` (hexadecimal).
+    repodata entry: `PackageRecord.index_json` with ``size``, ``sha256`` and ``md5`` (hexadecimal). `wheel` is
+    the sha256 of the wheel that it was built from (hexadecimal), "" where there is none or it is not known.
     """
 
     fn: str
     subdir: str
     project: ProjectName
     entry: Mapping[str, Any]
+    wheel: str = field(default="", compare=False)

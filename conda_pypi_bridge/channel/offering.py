@@ -66,14 +66,19 @@ class Plan:
     """The records that a subdir is to have of a project, the newest version first.
 
     `wheels` are entries of `direct.entries` for those that need not be built. `versions` are those that the
-    index still offers, in conda's spelling: what was published of others is offered no more. `unsure` holds
-    what may pass and kept more records away.
+    index still offers, in conda's spelling, and `files` the sha256 of its wheels: what was published of
+    others is offered no more. `unsure` holds what may pass and kept more records away.
     """
 
     records: tuple[PackageRecord, ...] = ()
     wheels: tuple[Mapping[str, Any], ...] = ()
     versions: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
     unsure: tuple[BridgeError, ...] = ()
+
+    def keeps(self, item: Published) -> bool:
+        """Whether the index still offers what a published package was built from."""
+        return item.entry["version"] in self.versions and (not item.wheel or item.wheel in self.files)
 
 
 class Offering:
@@ -178,7 +183,13 @@ class Offering:
             elif type(known) in (IndexFailure, OfflineError):
                 unsure.append(known)
         versions = frozenset(_conda_versions(page.wheels))
-        return Plan(records=tuple(records), wheels=tuple(entries), versions=versions, unsure=tuple(unsure))
+        return Plan(
+            records=tuple(records),
+            wheels=tuple(entries),
+            versions=versions,
+            files=frozenset(wheel.sha256 for wheel in page.wheels if wheel.yanked is None),
+            unsure=tuple(unsure),
+        )
 
     def _read(self, wheel: Wheel) -> Callable[[], CoreMetadata | BridgeError]:
         """Begin to read a wheel's metadata; what is returned waits for it."""

@@ -129,4 +129,5 @@ def published(record: PackageRecord, artefact: Artefact) -> Published:
     """The package of `record` as a channel lists it."""
     sizes = {"size": artefact.size, "sha256": artefact.sha256, "md5": artefact.md5}
     entry = record.index_json() | sizes
-    return Published(fn=record.fn, subdir=record.subdir, project=record.project, entry=entry)
+    wheel = record.wheel.sha256 if record.wheel else ""
+    return Published(fn=record.fn, subdir=record.subdir, project=record.project, entry=entry, wheel=wheel)

@@ -116,9 +116,8 @@ class ChannelStore:
 
         That is another build's where one came first: clients have its hash already.
         """
-        content = json.dumps(
-            {"fn": item.fn, "subdir": item.subdir, "project": item.project, "entry": dict(item.entry)}
-        ).encode()
+        told = {name: getattr(item, name) for name in ("fn", "subdir", "project", "wheel")}
+        content = json.dumps({**told, "entry": dict(item.entry)}).encode()
         listed, found = _entry_paths(item)
         self._create(listed, content)
         # One that came first and got no further is taken up.

@@ -111,7 +111,7 @@ class Supply:
             self.owed.add(project)
             if self._offering.direct:
                 self._refuse_half(plan)
-        known = [item for item in self._published(project, subdir) if item.entry["version"] in plan.versions]
+        known = [item for item in self._published(project, subdir) if plan.keeps(item)]
         have = {item.fn for item in known}
         missing = [record for record in plan.records if record.fn not in have]
         running, problems = self._begin(missing)
