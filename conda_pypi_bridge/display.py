@@ -138,7 +138,12 @@ def recipes_summary(written: Sequence[Written]) -> str:
     if lacking := sorted({spec for w in written for spec in w.lacking}):
         lines = [f"  {spec}" for spec in lacking]
         parts.append(
-            "\n".join(["No channel that was searched has these; they need recipes, too (--deps):", *lines])
+            "\n".join(
+                [
+                    "The channels searched (-c names others) lack these; they need recipes, too (--deps):",
+                    *lines,
+                ]
+            )
         )
     return plain("\n\n".join(parts))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -158,7 +159,7 @@ class Resolver:
             version = next((row.version for row in plan.link if row.name == name), "")
             found = f"{request.project}=={version}" if version else request.project
             words = [found if other is request else other.text for other in requests]
-            return f"This would work: {' '.join(words)}"
+            return f"This would work: {shlex.join(words)}"
         return ""
 
     # -- limits ------------------------------------------------------------------------------------

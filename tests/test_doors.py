@@ -127,6 +127,13 @@ def test_version_constraints_of_both_grammars_hold(door: Door) -> None:
     assert door.versions()["moo"] == "2.0"
 
 
+def test_what_cannot_be_is_answered_with_what_would_work_in_words_for_the_shell(door: Door) -> None:
+    done = door.install("moo==2.0", "herd>=3", "turbo>=0.1", check=False)
+    assert done.returncode == 1
+    assert "moo 2.0 requires herd<3,>=1" in done.stderr
+    assert "This would work: moo==2.0 herd==1.5 'turbo>=0.1'" in done.stderr
+
+
 def test_an_extra_brings_its_requirements(door: Door) -> None:
     door.install("moo[fast]")
     assert door.versions()["turbo"] == "0.1"
