@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import logging
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -309,6 +310,23 @@ def test_an_answer_that_takes_too_long_is_given_up_and_there_the_next_time(
         refused = requests.get(place)
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
         wait_until(lambda: requests.get(place).status_code == 200)
+
+
+def test_who_does_not_read_holds_little_memory_and_is_given_up(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, log_lines: io.StringIO
+) -> None:
+    monkeypatch.setattr(catalogue, "repodata", lambda subdir: bytes(64 << 20))
+    with serving(catalogue, limits=Limits(patience=0.3)) as url:
+        place = f"{url}/pypi/noarch/repodata.json"
+        whole = requests.get(place)
+        assert len(whole.content) == int(whole.headers["Content-Length"]) == 64 << 20
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as idle:
+            idle.sendall(b"GET /pypi/noarch/repodata.json HTTP/1.1\r\nHost: x\r\n\r\n")
+            wait_until(lambda: log_lines.getvalue().count('"event": "request"') == 2)
+    lines = [json.loads(line) for line in log_lines.getvalue().splitlines()]
+    sizes = [line["bytes"] for line in lines if line["event"] == "request"]
+    assert sizes[0] == 64 << 20
+    assert 0 < sizes[1] < 32 << 20
 
 
 def test_equal_calls_are_one_and_a_queue_has_an_end() -> None:

@@ -85,7 +85,9 @@ def test_a_person_searches_a_project_and_copies_the_command(page: Page, url: str
     expect(page.get_by_role("heading", level=1)).to_have_text("moo")
     page.get_by_role("button", name="Copy: conda install").click()
     expect(page.get_by_role("status")).to_have_text("Copied")
-    assert page.evaluate("navigator.clipboard.readText()") == f"conda install -c {url}/pypi moo"
+    assert (
+        page.evaluate("navigator.clipboard.readText()") == f"conda install -c conda-forge -c {url}/pypi moo"
+    )
 
 
 def test_a_project_shows_its_versions_newest_first(page: Page, url: str) -> None:
@@ -107,7 +109,7 @@ def test_it_works_without_scripts(browser: Browser, url: str) -> None:
     page.get_by_role("searchbox").fill("tools")
     page.get_by_role("button", name="Search").click()
     page.get_by_role("link", name="moo-tools").click()
-    expect(page.locator("code").first).to_have_text(f"conda install -c {url}/pypi moo-tools")
+    expect(page.locator("code").first).to_have_text(f"conda install -c conda-forge -c {url}/pypi moo-tools")
     assert page.get_by_role("button", name="Copy").count() == 0
     context.close()
 
@@ -117,7 +119,9 @@ def test_links_and_commands_keep_a_token(page: Page, catalogue: Catalogue) -> No
         page.goto(f"{url}/t/{TOKEN}/?q=moo")
         page.get_by_role("link", name="moo", exact=True).click()
         assert page.url == f"{url}/t/{TOKEN}/?project=moo"
-        expect(page.locator("code").first).to_have_text(f"conda install -c {url}/t/{TOKEN}/pypi moo")
+        expect(page.locator("code").first).to_have_text(
+            f"conda install -c conda-forge -c {url}/t/{TOKEN}/pypi moo"
+        )
         page.get_by_role("link", name="PyPI as a conda channel").click()
         assert page.url == f"{url}/t/{TOKEN}/"
 

@@ -21,7 +21,7 @@ from . import page
 from .limits import Limits, Tokens, Workers
 from .metrics import CONTENT_TYPE, Metrics
 from .middleware import PREFIX, ROUTE, Admission, Observer
-from .responses import FileAnswer, content, plain
+from .responses import Content, FileAnswer, plain
 
 if TYPE_CHECKING:
     from ..channel.catalogue import Catalogue
@@ -114,7 +114,7 @@ class Server:
         data = catalogue.warm(subdir, digest)
         if data is None:
             data = await self._making(catalogue.shard, subdir, digest, key=f"{channel} {subdir} {digest}")
-        return content(request, data, _etag(data), "shard.zst", f"{self._shared}, {_FOR_EVER}")
+        return self._content(request, data, _etag(data), "shard.zst", _FOR_EVER)
 
     async def _file(self, channel: str, request: Request) -> Response:
         """A listing of a subdir, or a package of it."""
@@ -132,7 +132,11 @@ class Server:
             return await self._package(request, catalogue, subdir, name)
         request.scope["state"][ROUTE] = "index" if name == _INDEX else "repodata"
         data, etag = await self._listed(f"{channel} {subdir}/{name}", make, subdir)
-        return content(request, data, etag, name, f"{self._shared}, {_CHANGING}")
+        return self._content(request, data, etag, name, _CHANGING)
+
+    def _content(self, request: Request, data: bytes, etag: str, name: str, caching: str) -> Response:
+        caching = f"{self._shared}, {caching}"
+        return Content(request, data, etag, name, caching, patience=self._limits.patience)
 
     async def _listed(self, key: str, make: Callable[[str], bytes], subdir: str) -> tuple[bytes, str]:
         """A listing and its validator."""

@@ -234,11 +234,11 @@ def _span(pythons: Sequence[str]) -> str:
 
 
 def _commands(channel: str, name: str) -> str:
-    """What to type: the same channel for each client."""
+    """What to type, for each client: the channel comes last, so that no upload goes before conda-forge."""
     channel, name = shlex.quote(channel), shlex.quote(name)
     typed = {
-        "conda": f"conda install -c {channel} {name}",
-        "mamba": f"mamba install -c {channel} {name}",
+        "conda": f"conda install -c conda-forge -c {channel} {name}",
+        "mamba": f"mamba install -c conda-forge -c {channel} {name}",
         "pixi": f"pixi workspace channel add {channel} && pixi add {name}",
     }
     rows = "".join(

@@ -75,11 +75,31 @@ def _head(
     return status, headers, part
 
 
-def content(request: Request, data: bytes, etag: str, name: str, caching: str) -> Response:
-    """An answer with what is in memory; `etag` with its quotes, `name` tells the type."""
-    status, headers, part = _head(request, etag, len(data), name, caching)
-    whole = part == slice(0, len(data))
-    return Response(data if whole else data[part], status, headers)
+class Content(Response):
+    """An answer with what is in memory; `etag` with its quotes, `name` tells the type.
+
+    It is sent in pieces, so that those who do not read hold no copy of it; a client that takes longer than
+    `patience` seconds for a piece is given up.
+    """
+
+    def __init__(
+        self, request: Request, data: bytes, etag: str, name: str, caching: str, *, patience: float
+    ) -> None:
+        status, headers, part = _head(request, etag, len(data), name, caching)
+        super().__init__(None, status, headers)
+        self._data = memoryview(data)[part] if request.method != "HEAD" else memoryview(b"")
+        self._patience = patience
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for start in range(0, len(self._data), CHUNK):
+            message = _piece(bytes(self._data[start : start + CHUNK]))
+            await asyncio.wait_for(send(message), self._patience)
+        await send(_piece(b"", more=False))
+
+
+def _piece(body: bytes, *, more: bool = True) -> dict[str, object]:
+    return {"type": "http.response.body", "body": body, "more_body": more}
 
 
 class FileAnswer(Response):
@@ -119,8 +139,7 @@ class FileAnswer(Response):
                 if not piece:
                     raise OSError("a file of the store is shorter than it was")
                 left -= len(piece)
-                message = {"type": "http.response.body", "body": piece, "more_body": True}
-                await asyncio.wait_for(send(message), self._patience)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await asyncio.wait_for(send(_piece(piece)), self._patience)
+            await send(_piece(b"", more=False))
         finally:
             self._file.close()

@@ -37,6 +37,7 @@ from .logs import log
 
 if TYPE_CHECKING:
     from ..channel.catalogue import Catalogue
+    from .limits import Limits
 
 HOST, PORT = "127.0.0.1", 8650
 
@@ -74,7 +75,7 @@ def carry_out(args: argparse.Namespace) -> int:
             log.warning(_OPEN)
         print(_welcome(listening, locked=bool(tokens)), flush=True)
         application = Server(channels, tokens=tokens, limits=limits).application()
-        ended_by = _serve(application, listening, limits.grace)
+        ended_by = _serve(application, listening, limits)
     _close(channels.values(), limits.grace)
     return _STATUS[ended_by]
 
@@ -208,7 +209,7 @@ def _welcome(listening: socket.socket, *, locked: bool) -> str:
     return f"The channel is at http://{shown}:{port}/{token}pypi (Ctrl-C stops)"
 
 
-def _serve(application: Any, listening: socket.socket, grace: float) -> signal.Signals:
+def _serve(application: Any, listening: socket.socket, limits: Limits) -> signal.Signals:
     """Answer requests until a signal comes, which is returned."""
     import uvicorn
 
@@ -238,7 +239,8 @@ def _serve(application: Any, listening: socket.socket, grace: float) -> signal.S
             access_log=False,
             server_header=False,
             timeout_keep_alive=30,
-            timeout_graceful_shutdown=int(grace),
+            limit_concurrency=limits.connections,
+            timeout_graceful_shutdown=int(limits.grace),
         )
     )
     asyncio.run(server.serve(sockets=[listening]))
