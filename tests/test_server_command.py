@@ -124,6 +124,22 @@ def test_wheels_beyond_a_size_are_not_built(
     assert [entry["version"] for entry in packages.values()] == ["1.0"]
 
 
+def test_what_the_settings_block_is_nowhere(
+    options: list[str | Path], index: IndexServer, tmp_path: Path
+) -> None:
+    index.add("milk", "1.0")
+    home = Home.make(tmp_path / "blocking", [])
+    home.configure(plugins={"pypi_bridge_block": ["mo*"]})
+    words = serve_words("-i", index.url, "--subdir", "linux-64", "--python", "3.12")
+    with Command(words, home.environment(), tmp_path / "log") as command:
+        found = unpacked(requests.get(f"{command.url}/noarch/repodata_shards.msgpack.zst").content)
+    assert sorted(found["shards"]) == ["milk"]
+    with Command(serve_words(*options), home.environment(), tmp_path / "log") as command:
+        answer = requests.get(_first_shard(f"{command.url}/noarch/repodata_shards.msgpack.zst"))
+    assert unpacked(answer.content)["packages.conda"] == {}
+    assert index.count("/moo") == 0
+
+
 def test_quiet_is_quiet(user: Home, options: list[str | Path], tmp_path: Path) -> None:
     with Command(serve_words("-q", *options), user.environment(), tmp_path / "log") as command:
         requests.get(f"{command.url}/noarch/repodata.json")

@@ -34,6 +34,7 @@ from ..specs import parse_spec
 from ..store import cache_folder, index_cache
 from .curated import publish_curated
 from .logs import log
+from .permitted import PermittedIndex
 
 if TYPE_CHECKING:
     from ..channel.catalogue import Catalogue
@@ -158,7 +159,7 @@ def _index(args: argparse.Namespace, page_seconds: float) -> tuple[Index, Names]
     ours = settings.read(conda.plugins)
     config = index_config(args, RequirementFile(), prefix, conda, ours)
     config = replace(config, allowed_hosts=frozenset(getattr(args, "allow_host", ())))
-    index = Index(config, index_cache(), page_seconds=page_seconds)
+    index = PermittedIndex(config, index_cache(), blocked=ours.block, page_seconds=page_seconds)
     return index, Names(user=ours.names, table=load_table())
 
 
