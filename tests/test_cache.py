@@ -463,7 +463,7 @@ def test_a_package_is_never_half_deleted(
     pkgs = own_cache(home) / "pkgs"
     (moo,) = (path for path in pkgs.glob("moo-*") if path.is_dir())
     (moo / "many").mkdir()
-    for number in range(12_000):  # so that deleting them takes longer than noticing
+    for number in range(50_000):  # so that deleting them takes longer than noticing, on a busy machine too
         (moo / "many" / str(number)).touch()
     command = [sys.executable, "-m", "conda_pypi_bridge", "cache", "clean", "--all", "-y"]
     process = subprocess.Popen(command, env=home.environment(), stdout=subprocess.PIPE, text=True)
