@@ -263,7 +263,9 @@ def test_a_list_of_projects_admits_no_others(server: IndexServer, client: MakeCl
     server.add("other", "1.0")
     whole = client(label="whole")
     (fn,) = whole.document("other")["packages.conda"]
+    assert {*client(projects=[Requirement("other")], label="others").index()} == {"other"}
     one = client(projects=[Requirement("demo")])
+    assert {*one.index()} == {"demo"}
     assert one.records("demo") == ["demo-1.0"]
     assert [e["name"] for e in json.loads(one.catalogue.repodata("noarch"))["packages.conda"].values()] == [
         "demo"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from . import formats
 from .directory import Extras
 from .flights import Flights
 from .model import Artefact, Published, Scope
-from .offering import PAGES, WANTS, Offering
+from .offering import PAGES, Offering
 from .packages import Packages
 from .projects import AllProjects, Projects, SomeProjects
 from .shardindex import ShardIndex, own_records
@@ -80,7 +81,7 @@ class Catalogue:
             names,
             depth=budget.depth,
             readers=self._readers,
-            follows=projects is not None,
+            follows="" if projects is None else _list_digest(projects := list(projects)),
             direct=direct,
         )
         self._supply = Supply(scope, store, self._packages, self._offering, budget)
@@ -89,8 +90,8 @@ class Catalogue:
         if projects is None:
             self._projects = AllProjects(index, store, fresh_seconds=budget.index_seconds)
         else:
-            self._projects = SomeProjects(self._offering.want(projects), store, WANTS)
-            self._following = Following(self._projects, self._supply, store)
+            self._projects = SomeProjects(self._offering.want(projects), store, self._offering.wants)
+            self._following = Following(self._projects, self._supply, store, self._offering)
         self._index = ShardIndex(
             scope,
             store,
@@ -252,6 +253,11 @@ class Catalogue:
         """Numbers for whoever runs this: names, shards in memory, what is being done and what waits."""
         roster = self._projects.known
         return {"names": len(roster), "shards": len(self._shards), **self._supply.statistics}
+
+
+def _list_digest(projects: Iterable[Requirement]) -> str:
+    """Tells what is wanted for one list from what is wanted for others, and for all projects."""
+    return "-" + hashlib.sha256("\n".join(sorted(map(str, projects))).encode()).hexdigest()[:12]
 
 
 def _bytes(digest: str) -> bytes:

@@ -85,9 +85,9 @@ class Offering:
     """Makes plans from what the index says, and keeps what they require in `store`.
 
     `depth` is how many of the newest versions are offered to each target; `readers` reads metadata. With
-    `follows` every requirement is noted, of the extras that somebody requires, so that the channel has the
-    project; else only what the newest version may not meet. Where it is `direct`, clients take wheels as they
-    are, and only extras have records.
+    `follows`, the digest of a list of projects, every requirement is noted for that list, of the extras that
+    somebody requires, so that the channel has the project; else only what the newest version may not meet.
+    Where it is `direct`, clients take wheels as they are, and only extras have records.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Offering:
         *,
         depth: int,
         readers: Tasks[CoreMetadata | BridgeError],
-        follows: bool,
+        follows: str = "",
         direct: bool = False,
     ) -> None:
         self._scope = scope
@@ -109,6 +109,8 @@ class Offering:
         self._depth = depth
         self._readers = readers
         self._follows = follows
+        #: The kinds of notes that tell what is wanted here.
+        self.wants, self.wanted_extras = f"{WANTS}{follows}", f"{WANTED_EXTRAS}{follows}"
         #: Whether clients take wheels as they are.
         self.direct = direct
         self._plans: Once[tuple[str, ...], Plan] = Once(most=_PLANS)
@@ -129,8 +131,8 @@ class Offering:
         for requirement in requirements:
             project = ProjectName(canonicalize_name(requirement.name))
             projects.append(project)
-            self._store.note(WANTS, project, [str(requirement.specifier)])
-            self._store.note(WANTED_EXTRAS, project, map(canonicalize_name, requirement.extras))
+            self._store.note(self.wants, project, [str(requirement.specifier)])
+            self._store.note(self.wanted_extras, project, map(canonicalize_name, requirement.extras))
         return projects
 
     def look(self, project: ProjectName, *, renew: bool = False) -> ProjectPage | None:
@@ -150,8 +152,8 @@ class Offering:
         page = self.look(project, renew=renew)
         if page is None:
             return Plan()
-        wants = self._store.noted(WANTS, project)
-        extras = self._store.noted(WANTED_EXTRAS, project)
+        wants = self._store.noted(self.wants, project)
+        extras = self._store.noted(self.wanted_extras, project)
         key = (project, subdir, _state(page), *sorted(wants), "", *sorted(extras))
         plan = self._plans.get(key, lambda: self._make(page, subdir, wants))
         if plan.unsure:
@@ -230,7 +232,7 @@ class Offering:
     def _note_requirements(self, candidate: Candidate) -> None:
         extras = candidate.metadata.extras
         if self._follows:
-            extras &= self._store.noted(WANTED_EXTRAS, candidate.wheel.project)
+            extras &= self._store.noted(self.wanted_extras, candidate.wheel.project)
         wanted: dict[ProjectName, set[str]] = {}
         required = _requirements(candidate, self._scope, extras)
         if len(required) > _REQUIREMENTS:
@@ -240,17 +242,17 @@ class Offering:
         for requirement in required[:_REQUIREMENTS]:
             project = ProjectName(canonicalize_name(requirement.name))
             if self._follows:
-                self._store.note(WANTED_EXTRAS, project, map(canonicalize_name, requirement.extras))
+                self._store.note(self.wanted_extras, project, map(canonicalize_name, requirement.extras))
             if project != candidate.wheel.project and (self._follows or _is_bounded(requirement.specifier)):
                 wanted.setdefault(project, set()).add(str(requirement.specifier))
         for project, texts in wanted.items():
-            known = self._store.noted(WANTS, project)
+            known = self._store.noted(self.wants, project)
             first = sorted(texts)[:_SPECIFIERS]
             new = [text for text in first if text not in known]
             room = max(0, _WANTED - len(known))
             if len(new) > room or len(first) < len(texts):
                 _log.warning("%s wants too much of %s", candidate.wheel.filename, project)
-            self._store.note(WANTS, project, new[:room])
+            self._store.note(self.wants, project, new[:room])
 
     def _note_extras(self, project: ProjectName, extras: set[str]) -> None:
         with self._extras:  # the list only grows at its end: clients have placeholders that count on it

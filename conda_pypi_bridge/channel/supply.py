@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import BridgeError, Busy, IndexFailure, MetadataRefused, OfflineError
 from ..model import PackageRecord, ProjectName
 from .model import Published, Scope
-from .offering import WANTED_EXTRAS, WANTS, Offering, Plan, python_for
+from .offering import Offering, Plan, python_for
 from .packages import Packages
 from .projects import Projects
 from .store import ChannelStore
@@ -136,7 +136,7 @@ class Supply:
 
     def restore(self, item: Published) -> None:
         """Have a package built again that was taken away."""
-        self._store.note(WANTS, item.project, [f"=={item.entry['version']}"])
+        self._store.note(self._offering.wants, item.project, [f"=={item.entry['version']}"])
         self.owed.add(item.project)
 
     def look(self, projects: Collection[ProjectName], seconds: float) -> None:
@@ -236,10 +236,11 @@ class Supply:
 class Following:
     """Finds out what projects require, and what that requires, so that a channel of them is complete."""
 
-    def __init__(self, projects: Projects, supply: Supply, store: ChannelStore) -> None:
+    def __init__(self, projects: Projects, supply: Supply, store: ChannelStore, offering: Offering) -> None:
         self._projects = projects
         self._supply = supply
         self._store = store
+        self._offering = offering
         self._done: set[tuple[object, ...]] = set()
 
     def follow(self, seconds: float) -> None:
@@ -258,7 +259,8 @@ class Following:
 
     def _state(self, project: ProjectName) -> tuple[ProjectName, frozenset[str], frozenset[str]]:
         """A project, and what is wanted of it."""
-        return project, self._store.noted(WANTS, project), self._store.noted(WANTED_EXTRAS, project)
+        wants, extras = self._offering.wants, self._offering.wanted_extras
+        return project, self._store.noted(wants, project), self._store.noted(extras, project)
 
 
 def _succeeded(future: Future[Any]) -> bool:
