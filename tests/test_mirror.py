@@ -28,7 +28,7 @@ from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import BridgeError, ConfigError
 from conda_pypi_bridge.index import Index
 from conda_pypi_bridge.mirror import BuildFailure, Mirrored, Order, Place, Recipe, Unmet, check, mirror
-from conda_pypi_bridge.mirror.channel import DamagedChannel
+from conda_pypi_bridge.mirror.channel import DamagedChannel, ForeignChannel
 from conda_pypi_bridge.names import Names
 from conda_pypi_bridge.report import Silent
 from conda_pypi_bridge.resolve import Options
@@ -143,7 +143,7 @@ def test_every_subdir_has_every_list_and_all_agree(run_mirror: Runner, tmp_path:
     assert {f"{subdir}/{name}" for subdir in (LINUX, "noarch") for name in LISTS} <= found.keys()
     assert assert_readable(tmp_path / "to") == 8
     assert run_mirror.faults(tmp_path / "to") == []
-    assert {path.partition("/")[0] for path in found} == {LINUX, "noarch"}
+    assert {path.partition("/")[0] for path in found} == {LINUX, "noarch", ".mirrored"}
 
 
 def test_a_platform_that_nothing_is_for_is_there_and_empty(run_mirror: Runner, tmp_path: Path) -> None:
@@ -211,6 +211,10 @@ def test_pruning_leaves_exactly_what_is_asked_for(
     run_mirror: Runner, server: IndexServer, tmp_path: Path
 ) -> None:
     run_mirror(tmp_path / "to", "moo[fast]", "moo==1.0", subdirs=(LINUX,))
+    there = {path.name for path in (tmp_path / "to").glob("*/*.conda")}
+    told = run_mirror(tmp_path / "to", "herd", prune=True, options=Options(dry_run=True))
+    assert {path.rpartition("/")[2] for path in told.gone} == there
+    assert {path.name for path in (tmp_path / "to").glob("*/*.conda")} == there
     done = run_mirror(tmp_path / "to", "herd", prune=True)
     assert (done.kept, names(done)) == (0, ["noarch/herd 3.0"])
     assert [path.name.partition("-")[0] for path in (tmp_path / "to").glob("*/*.conda")] == ["herd"]
@@ -370,8 +374,21 @@ def test_a_package_that_cannot_be_built_is_left_out_on_demand(
     assert sorted(item.entry["name"] for item in done.built) == ["moo", "turbo"]
 
 
-def test_a_channel_that_no_mirror_wrote_is_left_alone(run_mirror: Runner, tmp_path: Path) -> None:
-    (tmp_path / "to" / "noarch").mkdir(parents=True)
+@pytest.mark.parametrize("name", ["repodata.json", "mine-1.0-0.conda"])
+@pytest.mark.parametrize("options", [{}, {"prune": True}], ids=["", "prune"])
+def test_a_channel_that_no_mirror_wrote_is_left_alone(
+    run_mirror: Runner, name: str, options: dict[str, bool], tmp_path: Path
+) -> None:
+    (tmp_path / "to" / "linux-64").mkdir(parents=True)
+    (tmp_path / "to" / "linux-64" / name).write_text('{"packages": {}, "packages.conda": {}}')
+    before = tree(tmp_path / "to")
+    with pytest.raises(ForeignChannel, match="linux-64"):
+        run_mirror(tmp_path / "to", "moo", **options)
+    assert tree(tmp_path / "to") == before
+
+
+def test_entries_that_no_mirror_has_written_are_refused(run_mirror: Runner, tmp_path: Path) -> None:
+    run_mirror(tmp_path / "to", "herd")
     foreign = {"packages": {"old-1-0.tar.bz2": {"name": "old"}}, "packages.conda": {}}
     (tmp_path / "to" / "noarch" / "repodata.json").write_text(json.dumps(foreign))
     before = tree(tmp_path / "to")

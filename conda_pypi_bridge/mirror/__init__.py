@@ -113,11 +113,22 @@ def mirror(order: Order, place: Place, index: Index, names: Names, reporter: Rep
     for sentence in [*selection.notes, *grouped(selection.misses)]:
         reporter.warn(sentence)
     channel = StaticChannel(place)
+    channel.require_own(_EVERY)
     if order.options.dry_run:
         todo, known = _lacking(channel, selection, reporter)
-        return Mirrored(place=place, added=todo, kept=len(known), misses=selection.misses, dry_run=True)
+        wanted = {_key(one) for one in selection.chosen}
+        gone = [f"{subdir}/{fn}" for subdir, fn in sorted(known.keys() - wanted)] if order.prune else []
+        return Mirrored(
+            place=place,
+            added=todo,
+            kept=len(known) - len(gone),
+            gone=gone,
+            misses=selection.misses,
+            dry_run=True,
+        )
     place.make()
     with _alone(place, reporter):
+        channel.claim()
         return _carry_out(order, channel, selection, index, reporter)
 
 

@@ -10,6 +10,7 @@ killed is taken up where it was.
     noarch/repodata.json, .json.zst                 all entries (CEP 36)
     noarch/current_repodata.json, .json.zst         the newest ones
     .mirror/noarch/flask-3.1-py_0.conda.json        an entry that is not listed yet
+    .mirrored                                       that all of this is a mirror's, to change and to delete
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from .place import Place
 NOARCH = "noarch"
 
 _WAITING = ".mirror"
+_MARK = ".mirrored"
 _SHARDS = "shards"
 _REPODATA = "repodata.json"
 SHARD_INDEX = "repodata_shards.msgpack.zst"
@@ -52,11 +54,31 @@ class DamagedChannel(BridgeError):
         self.reason = reason
 
 
+class ForeignChannel(BridgeError):
+    """A place has what no mirror put there."""
+
+    def __init__(self, place: str, subdir: str) -> None:
+        hint = "A mirror changes and deletes what is at its place: choose one that is empty, or a mirror's."
+        super().__init__(f"{place} is no mirror: there are files of others in {subdir}", hint=hint)
+
+
 class StaticChannel:
     """The channel at a place."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
+
+    def require_own(self, subdirs: Iterable[str]) -> None:
+        """Raises `ForeignChannel` where any of `subdirs` has files, and none of a mirror."""
+        if self.place.read(_MARK) is None:
+            for subdir in subdirs:
+                if self.place.sizes(subdir):
+                    raise ForeignChannel(str(self.place), subdir)
+
+    def claim(self) -> None:
+        """Note that what comes to be here is a mirror's."""
+        if self.place.read(_MARK) is None:
+            self.place.write(_MARK, b"Written by conda-pypi-bridge mirror, which may delete what is here.\n")
 
     # -- packages --------------------------------------------------------------------------------------
 

@@ -140,7 +140,8 @@ def _summary(done: Mirrored, seconds: float) -> str:
     size = sum(int(item.entry["size"]) for item in done.built)
     kept = f"{_count(done.kept, 'package')} there before"
     if done.dry_run:
-        sentence = f"Dry run: {_count(len(done.added), 'package')} to build, {kept}."
+        gone = f", {_count(len(done.gone), 'package')} to delete" if done.gone else ""
+        sentence = f"Dry run: {_count(len(done.added), 'package')} to build, {kept}{gone}."
     else:
         new = f"{_count(len(done.built), 'package')} added ({human_size(size)})"
         gone = f", {_count(len(done.gone), 'file')} deleted" if done.gone else ""
