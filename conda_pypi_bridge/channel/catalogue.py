@@ -219,7 +219,12 @@ class Catalogue:
             return None
 
     def publish_later(self, records: Iterable[PackageRecord]) -> Sequence[Future[Published]]:
-        """Have packages built when nobody waits for others. Raises `Busy` where there are too many."""
+        """Have packages built when nobody waits for others; their projects belong to the channel then.
+
+        Raises `Busy` where there are too many.
+        """
+        records = list(records)
+        self._projects.include(record.project for record in records)
         return self._supply.publish_later(records)
 
     # -- for people ----------------------------------------------------------------------------------------

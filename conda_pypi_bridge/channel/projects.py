@@ -41,6 +41,9 @@ class Projects(Protocol):
     def known(self) -> Roster:
         """The projects as they were known last; none where they never were."""
 
+    def include(self, projects: Iterable[ProjectName]) -> None:
+        """Have these among them, whatever else tells of them."""
+
 
 class AllProjects:
     """Those of the index, asked for again after `fresh_seconds`; the last good ones where it is down."""
@@ -71,6 +74,9 @@ class AllProjects:
     @property
     def known(self) -> Roster:
         return self._known or Roster({})
+
+    def include(self, projects: Iterable[ProjectName]) -> None:
+        """All that the index has is there already."""
 
     def _renew_later(self) -> None:
         try:
@@ -123,6 +129,9 @@ class SomeProjects:
     @property
     def known(self) -> Roster:
         return self._known[1]
+
+    def include(self, projects: Iterable[ProjectName]) -> None:
+        self._projects |= frozenset(projects)
 
     def roster(self) -> Roster:
         found = self._projects | self._store.all_noted(self._kind).keys()
