@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -148,11 +150,19 @@ def _source(bytecode: Path) -> Path:
 
 
 def _compile(python: str, files: Sequence[Path], prefix: str) -> None:
+    """Have as many processes compile as there are CPUs: `compileall` has one for a list of files."""
+    sizes = {file: file.stat().st_size for file in files}
+    count = (os.cpu_count() or 1) if sum(sizes.values()) > _MUCH else 1
+    ordered = sorted(files, key=sizes.__getitem__)  # so that each has as much to do
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(lambda start: _compile_some(python, ordered[start::count], prefix), range(count)))
+
+
+def _compile_some(python: str, files: Sequence[Path], prefix: str) -> None:
     if files:
-        much = sum(file.stat().st_size for file in files) > _MUCH
         holding = descriptor_of(Path(prefix))
         subprocess.run(
-            [python, "-I", "-Wi", "-m", "compileall", "-q", "-l", "-i", "-", "-j", "0" if much else "1"],
+            [python, "-I", "-Wi", "-m", "compileall", "-q", "-l", "-i", "-"],
             input="".join(f"{file.relative_to(prefix)}\n" for file in files).encode(errors="surrogateescape"),
             cwd=prefix,
             stdout=subprocess.DEVNULL,
