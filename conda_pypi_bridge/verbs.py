@@ -172,7 +172,7 @@ def _mirror(args: argparse.Namespace, opened: Open) -> Told:
     try:
         from .mirror.running import carry_out
     except ModuleNotFoundError as error:
-        hint = 'Install it: pip install "conda-pypi-bridge[server]"'
+        hint = 'Install it: python -m pip install "conda-pypi-bridge[server]"'
         raise ConfigError(f"mirror needs {error.name}, which is not installed", hint=hint) from None
     done = carry_out(args, _reporter(args))
     return Told(document=done.document, text=done.text, status=done.status, needed=done.status != 0)

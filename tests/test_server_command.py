@@ -189,7 +189,7 @@ def test_who_lacks_the_extra_is_told_how_to_get_it(user: Home, library: str) -> 
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.splitlines() == [
         f"error: serve needs {library}, which is not installed",
-        '  Install it: pip install "conda-pypi-bridge[server]"',
+        '  Install it: python -m pip install "conda-pypi-bridge[server]"',
     ]
 
 

@@ -124,7 +124,7 @@ def on_cluster(
     try:
         from distributed import Client
     except ImportError:
-        hint = 'Install it: pip install "conda-pypi-bridge[cluster]"'
+        hint = 'Install it: python -m pip install "conda-pypi-bridge[cluster]"'
         raise ConfigError("a cluster needs distributed, which is not installed", hint=hint) from None
     try:
         client: Any = Client(address, timeout=_PATIENCE, set_as_default=False)

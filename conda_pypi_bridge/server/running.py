@@ -102,7 +102,7 @@ def _require_libraries() -> None:
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"serve needs {error.name}, which is not installed",
-            hint='Install it: pip install "conda-pypi-bridge[server]"',
+            hint='Install it: python -m pip install "conda-pypi-bridge[server]"',
         ) from None
 
 
