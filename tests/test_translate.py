@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 import rattler
-from conda_lock._vendor.conda.models.match_spec import MatchSpec as CondaMatchSpec
-from conda_lock._vendor.conda.models.version import VersionSpec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.markers import Marker
@@ -31,6 +29,8 @@ from conda_pypi_bridge.translate import (
     record,
     requirements,
 )
+from tests.lab.matching import MatchSpec as CondaMatchSpec
+from tests.lab.matching import VersionSpec
 from tests.wheels import metadata_text
 
 LINUX = make_target(Version("3.11.7"), "linux-64", glibc=(2, 35))

@@ -8,8 +8,6 @@ from timeit import timeit
 
 import pytest
 import rattler
-from conda_lock._vendor.conda.models.match_spec import MatchSpec as CondaMatchSpec
-from conda_lock._vendor.conda.models.version import VersionOrder, VersionSpec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
@@ -27,6 +25,8 @@ from conda_pypi_bridge.versions import (
     read_spec,
     version_set,
 )
+from tests.lab.matching import MatchSpec as CondaMatchSpec
+from tests.lab.matching import VersionOrder, VersionSpec
 
 
 def pep440_admits(specifiers: str, version: str) -> bool:
