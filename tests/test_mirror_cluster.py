@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -114,6 +116,31 @@ def test_a_cluster_without_workers_is_given_up(
             time.sleep(0.05)
     with pytest.raises(BridgeError, match="no workers"):
         mirrored(server, tmp_path / "to", tmp_path / "cache", cluster.scheduler_address)
+
+
+def test_workers_with_another_packaging_are_refused(server: IndexServer, tmp_path: Path) -> None:
+    info = tmp_path / "older" / "packaging-20.9.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: packaging\nVersion: 20.9\n")
+    with LocalCluster(n_workers=0, dashboard_address=None) as cluster:
+        command = [
+            sys.executable,
+            "-m",
+            "dask",
+            "worker",
+            cluster.scheduler_address,
+            "--no-nanny",
+            "--no-dashboard",
+        ]
+        command += ["--local-directory", str(tmp_path / "dask")]
+        worker = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(info.parent)})
+        try:
+            cluster.wait_for_workers(1)
+            with pytest.raises(ConfigError, match=r"has packaging 20\.9, and this process \d"):
+                mirrored(server, tmp_path / "to", tmp_path / "cache", cluster.scheduler_address)
+        finally:
+            worker.terminate()
+            worker.wait(30)
 
 
 def test_a_place_that_workers_cannot_see_is_refused(server: IndexServer, tmp_path: Path) -> None:

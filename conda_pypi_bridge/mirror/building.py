@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from .. import PROJECT
 from ..channel.model import Published
 from ..channel.packages import build_package, published
 from ..channel.selection import Chosen
@@ -45,6 +46,9 @@ _PATIENCE = 10
 
 #: Seconds for which a cluster may be without workers, as while a scheduler starts others, and between looks.
 _WORKERLESS, _GLANCE = 60.0, 0.1
+
+#: The distributions whose objects are sent to workers: pickles are read by the versions that wrote them.
+_SENT = (PROJECT, "packaging")
 
 _AGAIN = "Run again: what was built is there."
 
@@ -131,6 +135,7 @@ def on_cluster(
     except (OSError, ValueError) as error:
         raise ConfigError(f"the scheduler at {address} does not answer: {error}") from error
     with client:
+        _check_versions(client)
         jobs = client.map(
             _build_there,
             todo,
@@ -145,6 +150,19 @@ def on_cluster(
             yield _gathered(names, client)
         finally:
             client.cancel(jobs, force=True)
+
+
+def _check_versions(client: Any) -> None:
+    """Refuse workers that could not read what they are sent. Raises `ConfigError`."""
+    versions = client.get_versions(packages=_SENT)
+    ours = versions["client"]["packages"]
+    for address, worker in versions["workers"].items():
+        for package in _SENT:
+            theirs = worker["packages"][package] if isinstance(worker, dict) else None
+            if theirs != ours[package]:
+                told = f"the worker {address} has {package} {theirs or 'in no version'}"
+                hint = "Give workers the same versions."
+                raise ConfigError(f"{told}, and this process {ours[package]}", hint=hint)
 
 
 def _gathered(jobs: Mapping[Any, str], client: Any) -> Outcomes:
