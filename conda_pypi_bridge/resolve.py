@@ -17,6 +17,7 @@ from .engines import Engine, Problem
 from .errors import BridgeError, OtherIndex, Unsatisfiable
 from .explain import conflict
 from .index import Index
+from .limits import constraints, limits
 from .localindex import same_place
 from .lookup import answer
 from .model import CondaName, Plan, ProjectName, Request, Target
@@ -171,35 +172,10 @@ class Resolver:
         """
         pins = [] if self.options.bare else self.engine.pins
         pinned = [specs.parse_spec(text, self.target.markers) for text in pins]
-        versions = self._constraints()
-        for request in [*requests, *filter(None, pinned)]:
-            if request.requirement is not None:
-                before = versions.get(request.project, SpecifierSet())
-                versions[request.project] = before & request.requirement.specifier
-        hashes: dict[ProjectName, frozenset[str]] = {}
-        for text, allowed in self.options.hashes.items():
-            hashed = specs.parse_spec(text, self.target.markers)
-            if hashed is not None:
-                hashes[hashed.project] = hashes.get(hashed.project, frozenset()) | allowed
-        return Limits(
-            versions=versions,
-            hashes=hashes,
-            require_hashes=self.options.require_hashes,
-            blocked=self.options.blocked,
-        )
-
-    def _constraints(self) -> dict[ProjectName, SpecifierSet]:
-        """Constraints by project; one whose marker does not hold limits nothing."""
-        versions: dict[ProjectName, SpecifierSet] = {}
-        for text in self.options.constraints:
-            request = specs.parse_spec(text, self.target.markers)
-            if request is not None and request.requirement is not None:
-                before = versions.get(request.project, SpecifierSet())
-                versions[request.project] = before & request.requirement.specifier
-        return versions
+        return limits(self.options, self.target.markers, [*requests, *filter(None, pinned)])
 
     def _limit_specs(self) -> Iterator[str]:
-        for project, versions in self._constraints().items():
+        for project, versions in constraints(self.options, self.target.markers).items():
             yield f"{self.engine.names.conda_name(project)} {conda_spec(versions)}".strip()
 
 

@@ -65,7 +65,8 @@ RANKS = {
     "reasons": 29,
     "rebuild": 29,
     "resolve": 28,
-    "options": 27,
+    "limits": 27,
+    "options": 26,
     # edges
     "lookup": 27,
     "index": 25,

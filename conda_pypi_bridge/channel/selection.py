@@ -17,12 +17,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from .. import specs, translate
-from ..candidates import Limits
 from ..closure import DEPTHS, Closure, Edge
 from ..engines.rattler.trial import Trial
 from ..errors import BridgeError, SpecError, Unsatisfiable
 from ..explain import conflict
 from ..index import Index
+from ..limits import limits
 from ..lookup import answer, metadata
 from ..model import Candidate, CoreMetadata, PackageRecord, ProjectName, Request, Target, Wheel
 from ..names import Names, never_from_pypi
@@ -219,7 +219,7 @@ class _Chooser:
         closure = Closure(
             target=target,
             names=self.names,
-            limits=_limits(self.options, target),
+            limits=limits(self.options, target.markers),
             pre=self.options.pre,
             follow=self.options.deps,
             natives_given=True,
@@ -309,24 +309,6 @@ def _specs(requests: Iterable[Request], closure: Closure) -> list[str]:
         extras = sorted({canonicalize_name(extra) for extra in requirement.extras} & known)
         texts += [f"{translate.extra_name(request.project, extra)} {version}".strip() for extra in extras]
     return texts
-
-
-def _limits(options: Options, target: Target) -> Limits:
-    """What files of requirements say of versions and hashes."""
-    versions: dict[ProjectName, SpecifierSet] = {}
-    for text in options.constraints:
-        request = specs.parse_spec(text, target.markers)
-        if request is not None and request.requirement is not None:
-            before = versions.get(request.project, SpecifierSet())
-            versions[request.project] = before & request.requirement.specifier
-    hashes: dict[ProjectName, frozenset[str]] = {}
-    for text, allowed in options.hashes.items():
-        request = specs.parse_spec(text, target.markers)
-        if request is not None:
-            hashes[request.project] = hashes.get(request.project, frozenset()) | allowed
-    return Limits(
-        versions=versions, hashes=hashes, require_hashes=options.require_hashes, blocked=options.blocked
-    )
 
 
 # -- all targets together ------------------------------------------------------------------------------
