@@ -16,12 +16,12 @@ from .. import condarc, requirementfiles, settings
 from ..channel.model import Published, Scope
 from ..channel.selection import Chosen
 from ..display import columns, human_size, plain
-from ..engines.rattler.trial import this_subdir
 from ..errors import ConfigError
 from ..index import Index
 from ..namedata import load_table
 from ..names import Names
 from ..options import Options
+from ..prefix import own_subdir
 from ..report import Reporter
 from ..session import index_config
 from ..store import index_cache
@@ -75,7 +75,7 @@ def carry_out(args: argparse.Namespace, reporter: Reporter) -> Result:
     )
     order = Order(
         texts=list(dict.fromkeys(texts)),
-        scope=_scope(args, conda.subdir or this_subdir()),
+        scope=_scope(args, conda.subdir or own_subdir()),
         options=options,
         recipe=Recipe(level=getattr(args, "compression_level", 9), allow_hooks=options.allow_hooks),
         versions=getattr(args, "versions", 1),

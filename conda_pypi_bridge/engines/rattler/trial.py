@@ -63,8 +63,3 @@ def _joined(text: str) -> str:
     """The solver's tree of reasons as one line."""
     lines = (line.strip(" │├└─\t") for line in text.splitlines())
     return "; ".join(line for line in lines if line)
-
-
-def this_subdir() -> str:
-    """conda's name for the platform of this machine."""
-    return str(Subdir.current())
