@@ -231,6 +231,18 @@ class ConfigError(BridgeError):
     """A configuration file or option that cannot be used."""
 
 
+class NoLibrary(ConfigError):
+    """`what` needs a `library` that only an `extra` of this package brings."""
+
+    def __init__(self, what: str, library: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs {library}, which is not installed",
+            hint=f'Install it: python -m pip install "conda-pypi-bridge[{extra}]"',
+        )
+        self.library = library
+        self.extra = extra
+
+
 class Cancelled(BridgeError):
     """The user said no."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import ConfigError
+from .errors import ConfigError, NoLibrary
 
 if TYPE_CHECKING:
     from .bridge import Outcome
@@ -172,8 +172,7 @@ def _mirror(args: argparse.Namespace, opened: Open) -> Told:
     try:
         from .mirror.running import carry_out
     except ModuleNotFoundError as error:
-        hint = 'Install it: python -m pip install "conda-pypi-bridge[server]"'
-        raise ConfigError(f"mirror needs {error.name}, which is not installed", hint=hint) from None
+        raise NoLibrary("mirror", str(error.name), "server") from None
     done = carry_out(args, _reporter(args))
     return Told(document=done.document, text=done.text, status=done.status, needed=done.status != 0)
 

@@ -16,7 +16,7 @@ from ..channel.packages import build_package, published
 from ..channel.selection import Chosen
 from ..channel.store import measured
 from ..config import IndexConfig
-from ..errors import BridgeError, Cancelled, ConfigError
+from ..errors import BridgeError, Cancelled, ConfigError, NoLibrary
 from ..index import Index
 from ..locks import scratch
 from ..lookup import FETCHERS
@@ -128,8 +128,7 @@ def on_cluster(
     try:
         from distributed import Client
     except ImportError:
-        hint = 'Install it: python -m pip install "conda-pypi-bridge[cluster]"'
-        raise ConfigError("a cluster needs distributed, which is not installed", hint=hint) from None
+        raise NoLibrary("a cluster", "distributed", "cluster") from None
     try:
         client: Any = Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:

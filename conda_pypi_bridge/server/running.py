@@ -24,7 +24,7 @@ from packaging.version import InvalidVersion, Version
 
 from .. import condarc, requirementfiles, settings
 from ..channel.model import Scope
-from ..errors import BridgeError, ConfigError
+from ..errors import BridgeError, ConfigError, NoLibrary
 from ..index import Index
 from ..namedata import load_table
 from ..names import Names
@@ -92,7 +92,7 @@ def _close(catalogues: Iterable[Catalogue], grace: float) -> None:
 
 
 def _require_libraries() -> None:
-    """Raises `ConfigError` where the extra ``server`` is not installed."""
+    """Raises `NoLibrary` where the extra ``server`` is not installed."""
     try:
         import fsspec  # noqa: F401
         import msgpack  # noqa: F401
@@ -100,10 +100,7 @@ def _require_libraries() -> None:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"serve needs {error.name}, which is not installed",
-            hint='Install it: python -m pip install "conda-pypi-bridge[server]"',
-        ) from None
+        raise NoLibrary("serve", str(error.name), "server") from None
 
 
 def _scope(args: argparse.Namespace) -> Scope:
