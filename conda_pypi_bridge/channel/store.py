@@ -27,8 +27,8 @@ from uuid import uuid4
 from fsspec.core import url_to_fs
 
 from ..errors import BridgeError, ConfigError
-from ..locks import own_folder
 from ..model import ProjectName
+from ..placing import place_blocks, place_file
 from .listings import Fingerprints, Listings
 from .model import Artefact, Published
 
@@ -85,12 +85,12 @@ class ChannelStore:
     def put_artefact(self, path: Path) -> Artefact:
         """Store a ``.conda`` file. It appears whole or not at all, under the hash of its contents."""
         artefact = measured(path)
-        place = _artefact_path(artefact.sha256)
-        if self._size(place) != artefact.size:
+        stored = _artefact_path(artefact.sha256)
+        if self._size(stored) != artefact.size:
             if self.folder is None:
-                self._fs.put_file(str(path), self._key(place))
+                self._fs.put_file(str(path), self._key(stored))
             else:
-                _place_file(self.folder, path, self.folder / place)
+                place_file(self.folder, path, self.folder / stored)
         return artefact
 
     def open(self, sha256: str, size: int) -> BinaryIO:
@@ -98,11 +98,11 @@ class ChannelStore:
 
         Raises `Damaged` where there is none, or one of another size in bytes.
         """
-        place = _artefact_path(sha256)
-        found = self._size(place)
+        stored = _artefact_path(sha256)
+        found = self._size(stored)
         if found != size:
             raise Damaged(sha256, "it is missing" if found is None else f"{found} bytes instead of {size}")
-        opened: BinaryIO = self._fs.open(self._key(place), "rb")
+        opened: BinaryIO = self._fs.open(self._key(stored), "rb")
         return opened
 
     def local_path(self, sha256: str) -> Path | None:
@@ -211,7 +211,7 @@ class ChannelStore:
         if self.folder is None:
             self._fs.pipe_file(self._key(path), content)
         else:
-            _place(self.folder, content, self.folder / path)
+            place_blocks(self.folder, [content], self.folder / path)
 
     def kept(self, name: str) -> bytes | None:
         """The document of that name; None where there is none, or only a part of one."""
@@ -246,7 +246,7 @@ class ChannelStore:
     def _create(self, path: str, content: bytes) -> None:
         """Write a file that is not there yet; one that is stays as it is."""
         if self.folder is not None:
-            _place(self.folder, content, self.folder / path, replace=False)
+            place_blocks(self.folder, [content], self.folder / path, replace=False)
         elif self._size(path) is None:
             self._fs.pipe_file(self._key(path), content)
 
@@ -329,36 +329,3 @@ def _files_below(folder: Path) -> Iterator[str]:
     for place, _, names in os.walk(folder):
         relative = place[start:].replace(os.sep, "/")
         yield from (f"{relative}/{name}" if relative else name for name in names)
-
-
-def _place_file(root: Path, source: Path, destination: Path) -> None:
-    with source.open("rb") as file:
-        _place(root, iter(lambda: file.read(_BLOCK), b""), destination)
-
-
-def _place(root: Path, content: bytes | Iterable[bytes], destination: Path, *, replace: bool = True) -> None:
-    """Have a file appear whole, with its bytes on the disk; `replace` one that is there, or leave that."""
-    stage = own_folder(root) / uuid4().hex
-    try:
-        with stage.open("xb") as file:
-            file.writelines([content] if isinstance(content, bytes) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        if replace:
-            stage.replace(destination)
-        else:
-            _link(stage, destination)
-    finally:
-        stage.unlink(missing_ok=True)
-
-
-def _link(stage: Path, destination: Path) -> None:
-    """Give a file its name if no other has it."""
-    try:
-        destination.hardlink_to(stage)
-    except FileExistsError:
-        return
-    except OSError:  # a file system without hard links
-        if not destination.exists():
-            stage.replace(destination)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,10 +13,9 @@ from fsspec.core import url_to_fs
 
 from ..credentials import public_url
 from ..errors import BridgeError, ConfigError
-from ..locks import own_folder, sweep
+from ..locks import sweep
 from ..lookup import FETCHERS
-
-_BLOCK = 1 << 20
+from ..placing import place_blocks, place_file
 
 
 class PlaceFailure(BridgeError):
@@ -93,7 +90,7 @@ class Place:
             if self.folder is None:
                 self._fs.pipe_file(self._key(path), content)
                 return
-            self._place(path, [content])
+            place_blocks(self.folder, [content], self.folder / path)
 
     def put(self, source: Path, path: str) -> None:
         """Have a file hold what the file `source` of this machine holds."""
@@ -101,8 +98,7 @@ class Place:
             if self.folder is None:
                 self._fs.put_file(str(source), self._key(path))
                 return
-            with source.open("rb") as file:
-                self._place(path, iter(lambda: file.read(_BLOCK), b""))
+            place_file(self.folder, source, self.folder / path)
 
     def sizes(self, folder: str) -> dict[str, int]:
         """The files right in a folder, with their sizes in bytes."""
@@ -135,20 +131,6 @@ class Place:
             list(pool.map(self.delete, self.below(path)))
         if self.folder is not None:
             shutil.rmtree(self.folder / path, ignore_errors=True)
-
-    def _place(self, path: str, blocks: Iterable[bytes]) -> None:
-        """Write a file of the folder: its mode is what the umask leaves, for a web server to read it."""
-        assert self.folder is not None
-        stage = own_folder(self.folder) / uuid.uuid4().hex
-        try:
-            with stage.open("xb") as file:
-                file.writelines(blocks)
-                file.flush()
-                os.fsync(file.fileno())
-            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
-            stage.replace(self.folder / path)
-        finally:
-            stage.unlink(missing_ok=True)
 
     def _key(self, path: str) -> str:
         return f"{self._root}/{path}"
