@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
-
-from .. import condarc, requirementfiles, settings
-from ..channel.model import Published, Scope
+from .. import requirementfiles
+from ..channel.model import Published
 from ..channel.selection import Chosen
+from ..channelargs import configured, scope_of
 from ..display import columns, human_size, plain
 from ..errors import ConfigError
 from ..index import Index
-from ..namedata import load_table
-from ..names import Names
 from ..options import Options
 from ..prefix import own_subdir
 from ..report import Reporter
-from ..session import index_config
 from ..store import index_cache
 from . import Mirrored, Order, Place, Recipe, Verdict, check, grouped, mirror
-
-#: The Pythons that a channel is for, where the command line names none.
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 #: How many new packages are shown to people.
 _SHOWN = 40
@@ -45,13 +36,11 @@ class Result:
 
 def carry_out(args: argparse.Namespace, reporter: Reporter) -> Result:
     """Mirror, or verify. Raises `BridgeError`."""
-    prefix = Path(sys.prefix)
-    conda = condarc.load(prefix, os.environ, Path.home())
-    ours = settings.read(conda.plugins)
     files = requirementfiles.read(getattr(args, "requirement", []), environ=os.environ)
-    offline = bool(getattr(args, "offline", False)) or conda.offline
+    given = configured(args, files)
+    offline = bool(getattr(args, "offline", False)) or given.conda.offline
     place = Place(args.to)
-    index = Index(index_config(args, files, prefix, conda, ours), index_cache(), offline=offline)
+    index = Index(given.index, index_cache(), offline=offline)
     texts = [*args.packages, *files.requests]
     if _is_on(args, "verify_only"):
         if texts:
@@ -71,11 +60,11 @@ def carry_out(args: argparse.Namespace, reporter: Reporter) -> Result:
         deps=not _is_on(args, "no_deps"),
         dry_run=_is_on(args, "dry_run"),
         allow_hooks=_is_on(args, "allow_hooks"),
-        blocked=ours.block,
+        blocked=given.settings.block,
     )
     order = Order(
         texts=list(dict.fromkeys(texts)),
-        scope=_scope(args, conda.subdir or own_subdir()),
+        scope=scope_of(args, [given.conda.subdir or own_subdir()]),
         options=options,
         recipe=Recipe(level=getattr(args, "compression_level", 9), allow_hooks=options.allow_hooks),
         versions=getattr(args, "versions", 1),
@@ -84,20 +73,11 @@ def carry_out(args: argparse.Namespace, reporter: Reporter) -> Result:
         prune=_is_on(args, "prune"),
         scheduler=scheduler,
     )
-    return _mirrored(mirror(order, place, index, Names(user=ours.names, table=load_table()), reporter))
+    return _mirrored(mirror(order, place, index, given.names, reporter))
 
 
 def _is_on(args: argparse.Namespace, name: str) -> bool:
     return bool(getattr(args, name, False))
-
-
-def _scope(args: argparse.Namespace, here: str) -> Scope:
-    try:
-        pythons = [Version(text) for text in dict.fromkeys(getattr(args, "pythons", PYTHONS))]
-    except InvalidVersion as error:
-        raise ConfigError(f"--python: {error}") from None
-    subdirs = dict.fromkeys(getattr(args, "platforms", [here]))
-    return Scope(subdirs=tuple(subdirs), pythons=tuple(sorted(pythons)))
 
 
 # -- what is told --------------------------------------------------------------------------------------

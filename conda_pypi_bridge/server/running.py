@@ -10,7 +10,6 @@ import ipaddress
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -20,16 +19,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
-from packaging.version import InvalidVersion, Version
 
-from .. import condarc, requirementfiles, settings
-from ..channel.model import Scope
+from .. import requirementfiles
+from ..channelargs import configured, scope_of
 from ..errors import BridgeError, ConfigError, NoLibrary
 from ..index import Index
-from ..namedata import load_table
 from ..names import Names
 from ..requirementfiles import RequirementFile
-from ..session import index_config
 from ..specs import parse_spec
 from ..store import cache_folder, index_cache
 from .curated import publish_curated
@@ -42,8 +38,7 @@ if TYPE_CHECKING:
 
 HOST, PORT = "127.0.0.1", 8650
 
-#: What a channel is for, where the command line does not say.
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+#: The platforms that a channel is for, where the command line names none.
 SUBDIRS = ("linux-64", "linux-aarch64", "osx-64", "osx-arm64", "win-64")
 
 #: The most that a wheel may have, in MiB, to be made a package of: strangers choose what is built.
@@ -103,16 +98,6 @@ def _require_libraries() -> None:
         raise NoLibrary("serve", str(error.name), "server") from None
 
 
-def _scope(args: argparse.Namespace) -> Scope:
-    """Raises `ConfigError` for what is no version or no platform."""
-    try:
-        pythons = [Version(text) for text in dict.fromkeys(getattr(args, "pythons", PYTHONS))]
-    except InvalidVersion as error:
-        raise ConfigError(f"--python: {error}") from None
-    subdirs = dict.fromkeys(getattr(args, "platforms", SUBDIRS))
-    return Scope(subdirs=tuple(subdirs), pythons=tuple(sorted(pythons)))
-
-
 def _channels(args: argparse.Namespace) -> dict[str, Catalogue]:
     """What is to be served: packages, and wheels as they are. Raises `BridgeError` for unusable options."""
     from ..channel.catalogue import Budget, Catalogue
@@ -120,7 +105,7 @@ def _channels(args: argparse.Namespace) -> dict[str, Catalogue]:
     from ..channel.store import ChannelStore
     from .app import CHANNEL, WHEELS
 
-    scope = _scope(args)
+    scope = scope_of(args, SUBDIRS)
     first = getattr(args, "budget", Budget.first)
     budget = Budget(depth=getattr(args, "versions", Budget.depth), first=first, last=max(first, Budget.last))
     index, names = _index(args, budget.page_seconds)
@@ -151,13 +136,11 @@ def _channels(args: argparse.Namespace) -> dict[str, Catalogue]:
 
 def _index(args: argparse.Namespace, page_seconds: float) -> tuple[Index, Names]:
     """The indexes as at the other doors, and what their projects are called; no environment is looked at."""
-    prefix = Path(sys.prefix)
-    conda = condarc.load(prefix, os.environ, Path.home())
-    ours = settings.read(conda.plugins)
-    config = index_config(args, RequirementFile(), prefix, conda, ours)
-    config = replace(config, allowed_hosts=frozenset(getattr(args, "allow_host", ())))
-    index = PermittedIndex(config, index_cache(), blocked=ours.block, page_seconds=page_seconds)
-    return index, Names(user=ours.names, table=load_table())
+    given = configured(args, RequirementFile())
+    config = replace(given.index, allowed_hosts=frozenset(getattr(args, "allow_host", ())))
+    blocked = given.settings.block
+    index = PermittedIndex(config, index_cache(), blocked=blocked, page_seconds=page_seconds)
+    return index, given.names
 
 
 def _requests(file: str) -> list[str]:
