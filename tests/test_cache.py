@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from conda_pypi_bridge.make import local_record
 from conda_pypi_bridge.names import Names
 from conda_pypi_bridge.store import Store
 from conda_pypi_bridge.tags import make_target
-from tests.doors import Door
+from tests.doors import DOORS, Bridge, Door
 from tests.indexserver import IndexServer
 from tests.lab.channels import index_channel, make_conda_package
 from tests.lab.condas import Conda, Home, Result
@@ -45,27 +44,16 @@ def index() -> Iterator[IndexServer]:
         yield server
 
 
-@pytest.fixture(params=["conda", "python -m"])
+@pytest.fixture(params=DOORS)
 def door(
-    request: pytest.FixtureRequest, conda: Conda, conda_env: Path, bridge: object, index: IndexServer
+    request: pytest.FixtureRequest, conda: Conda, conda_env: Path, bridge: Bridge, index: IndexServer
 ) -> Door:
     """A fresh conda environment and a door to it, on the loopback index."""
-    made = Door(
-        prefix=conda_env,
-        conda=conda,
-        call=conda,
-        install_words=("pypi-install",),
-        remove_words=("remove",),
-        index=("-i", index.url),
-    )
-    if request.param == "conda":
-        return made
-    return replace(made, call=bridge, install_words=("install",), remove_words=("remove",))  # type: ignore[arg-type]
+    return Door.of(request.param, conda_env, conda, bridge, index)
 
 
 def cache(door: Door, *args: str | Path, **options: Any) -> Result:
-    words = ("pypi-bridge",) if door.call is door.conda else ()
-    return door.call(*words, "cache", *args, **options)
+    return door.call(*door.verb_words, "cache", *args, **options)
 
 
 def own_cache(home: Home) -> Path:

@@ -22,7 +22,7 @@ from conda_pypi_bridge.names import Names
 from conda_pypi_bridge.prefix import Prefix
 from conda_pypi_bridge.prefix.health import read_health
 from conda_pypi_bridge.report import Silent
-from tests.doors import Door
+from tests.doors import DOORS, Bridge, Door
 from tests.indexserver import IndexServer
 from tests.lab.channels import index_channel, make_python_package
 from tests.lab.condas import Changes, Conda, Result, overlay, python_of, run, site_packages
@@ -46,7 +46,6 @@ class Patient:
     """An environment, a door to it, and pip."""
 
     door: Door
-    words: tuple[str, ...]
     index: IndexServer
 
     @property
@@ -59,7 +58,9 @@ class Patient:
 
     def doctor(self, *args: str | Path, env: Changes | None = None, **options: Any) -> Result:
         changes = {"PIP_INDEX_URL": self.index.url, **(env or {})}
-        return self.door.call(*self.words, "-p", self.prefix, *args, env=changes, **options)
+        return self.door.call(
+            *self.door.verb_words, "doctor", "-p", self.prefix, *args, env=changes, **options
+        )
 
     def findings(self, *args: str, env: Changes | None = None) -> list[Any]:
         """The findings; the exit status goes with them."""
@@ -104,9 +105,7 @@ class Patient:
     def later(self) -> Patient:
         """The same, two hours from now."""
         conda = self.door.conda
-        call = (
-            in_two_hours(conda) if self.words[0] == "pypi-bridge" else _later(conda, sys.executable, MODULE)
-        )
+        call = in_two_hours(conda) if self.door.verb_words else _later(conda, sys.executable, MODULE)
         return replace(self, door=replace(self.door, call=call))
 
     def ours(self) -> set[str]:
@@ -139,19 +138,12 @@ def _later(conda: Conda, python: Path | str, module: str) -> Conda:
     return replace(conda, command=(str(python), str(script), module))
 
 
-@pytest.fixture(params=["conda", "python -m"])
+@pytest.fixture(params=DOORS)
 def patient(
-    request: pytest.FixtureRequest, conda: Conda, conda_env: Path, bridge: Any, index: IndexServer
+    request: pytest.FixtureRequest, conda: Conda, conda_env: Path, bridge: Bridge, index: IndexServer
 ) -> Patient:
     """A fresh conda environment, through either door."""
-    made = Door(
-        prefix=conda_env, conda=conda, call=conda, install_words=("pypi-install",), remove_words=("remove",),
-        index=("-i", index.url),
-    )  # fmt: skip
-    if request.param == "conda":
-        return Patient(door=made, words=("pypi-bridge", "doctor"), index=index)
-    made = replace(made, call=bridge, install_words=("install",))
-    return Patient(door=made, words=("doctor",), index=index)
+    return Patient(door=Door.of(request.param, conda_env, conda, bridge, index), index=index)
 
 
 #: What the doors share needs one of them.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doors import Door
+from tests.doors import DOORS, Bridge, Door
 from tests.indexserver import IndexServer
 from tests.lab.channels import index_channel, make_conda_package, make_python_package
 from tests.lab.condas import NO_INDEX, Conda, Home, Result, python_of, run, site_packages
@@ -47,22 +47,12 @@ def index() -> Iterator[IndexServer]:
         yield server
 
 
-@pytest.fixture(params=["conda", "python -m"])
+@pytest.fixture(params=DOORS)
 def door(
-    request: pytest.FixtureRequest, conda: Conda, conda_env: Path, bridge: object, index: IndexServer
+    request: pytest.FixtureRequest, conda: Conda, conda_env: Path, bridge: Bridge, index: IndexServer
 ) -> Door:
     """A fresh conda environment and a door to it, on the loopback index."""
-    made = Door(
-        prefix=conda_env,
-        conda=conda,
-        call=conda,
-        install_words=("pypi-install",),
-        remove_words=("remove",),
-        index=("-i", index.url),
-    )
-    if request.param == "conda":
-        return made
-    return replace(made, call=bridge, install_words=("install",), remove_words=("remove",))  # type: ignore[arg-type]
+    return Door.of(request.param, conda_env, conda, bridge, index)
 
 
 def test_a_project_arrives_with_what_it_requires_as_conda_packages(door: Door) -> None:
@@ -455,8 +445,7 @@ def test_errors_in_json_are_one_document(door: Door) -> None:
 
 
 def build(door: Door, *args: str | Path, **options: object) -> Result:
-    words = ("pypi-bridge", "build") if door.install_words == ("pypi-install",) else ("build",)
-    return door.call(*words, "-p", door.prefix, *door.index, *args, **options)
+    return door.call(*door.verb_words, "build", "-p", door.prefix, *door.index, *args, **options)
 
 
 def test_build_writes_files_that_conda_installs_from_a_channel(

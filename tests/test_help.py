@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,8 @@ import pytest
 from conda_pypi_bridge.arguments import parser
 from conda_pypi_bridge.completion import COMMAND, script
 from tests import reference
-from tests.lab.condas import Conda, Result
-
-Bridge = Callable[..., Result]
+from tests.doors import Bridge
+from tests.lab.condas import Conda
 
 
 def all_verbs(made: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,11 @@ from conda_pypi_bridge.errors import NotInstalled
 from conda_pypi_bridge.graph import ASCII, Graph, Need, Origin, Package, graph_of, picture, tree_lines
 from conda_pypi_bridge.graph.layout import layered
 from conda_pypi_bridge.prefix import read_prefix
-from tests.doors import Door
+from tests.doors import DOORS, Bridge, Door
 from tests.indexserver import IndexServer
 from tests.lab.channels import index_channel, make_python_package
 from tests.lab.condas import Conda, Result, python_of, run
 from tests.wheels import make_wheel
-
-Bridge = Callable[..., Result]
 
 
 def graph(needs: Mapping[str, str], *, requested: Sequence[str] = (), origin: Origin = "pypi") -> Graph:
@@ -139,13 +137,12 @@ def index() -> Iterator[IndexServer]:
 
 @dataclass(frozen=True, kw_only=True)
 class Looker:
-    """A door, and how it calls the verbs."""
+    """A door, and what it tells."""
 
     door: Door
-    words: Sequence[str]
 
     def __call__(self, verb: str, *args: str | Path, **options: Any) -> Result:
-        return self.door.call(*self.words, verb, "-p", self.door.prefix, *args, **options)
+        return self.door.call(*self.door.verb_words, verb, "-p", self.door.prefix, *args, **options)
 
     def rows(self, verb: str, *args: str) -> dict[str, Any]:
         document = self(verb, *args, "--json").json()
@@ -154,21 +151,11 @@ class Looker:
         return {row["name"]: row for row in document["packages"]}
 
 
-@pytest.fixture(params=["conda", "python -m", "venv"])
+@pytest.fixture(params=[*DOORS, "venv"])
 def look(request: pytest.FixtureRequest, conda: Conda, bridge: Bridge, index: IndexServer) -> Looker:
     """The verbs at each door, in a conda environment and in a virtual one."""
     prefix = request.getfixturevalue("venv" if request.param == "venv" else "conda_env")
-    door = Door(
-        prefix=prefix,
-        conda=conda,
-        call=conda,
-        install_words=("pypi-install",),
-        remove_words=("remove",),
-        index=("-i", index.url),
-    )
-    if request.param == "conda":
-        return Looker(door=door, words=("pypi-bridge",))
-    return Looker(door=replace(door, call=bridge, install_words=("install",)), words=())
+    return Looker(door=Door.of(request.param, prefix, conda, bridge, index))
 
 
 def pip_install(prefix: Path, *args: str | Path) -> None:

@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.doors import Door
-from tests.lab.condas import Conda, Result, run
+from tests.doors import DOORS, Bridge, Door
+from tests.lab.condas import Conda, run
 from tests.lab.trees import diff, snapshot
 
 pytestmark = pytest.mark.network
 
 
-@pytest.fixture(params=["conda", "python -m"])
+@pytest.fixture(params=DOORS)
 def door(
     request: pytest.FixtureRequest,
     conda: Conda,
     conda_env: Path,
-    bridge: Callable[..., Result],
+    bridge: Bridge,
     network_env: Mapping[str, str | None],
 ) -> Door:
     """A fresh conda environment with pip, and a door that reaches the machine's package index."""
     conda("install", "-p", conda_env, "-y", "pip")
-    made = Door(
-        prefix=conda_env,
-        conda=replace(conda, env={k: v for k, v in network_env.items() if v is not None}),
-        call=conda,
-        install_words=("pypi-install",),
-        remove_words=("remove",),
-    )
-    call = conda if request.param == "conda" else bridge
-    words = ("pypi-install",) if request.param == "conda" else ("install",)
-
-    def reaching(*args: str | Path, **options: Any) -> Result:
-        return call(*args, env=network_env, **options)
-
-    return replace(made, call=reaching, install_words=words)
+    conda = replace(conda, env={k: v for k, v in network_env.items() if v is not None})
+    return Door.of(request.param, conda_env, conda, bridge, env=network_env)
 
 
 def command(door: Door, name: str, *args: str) -> str:

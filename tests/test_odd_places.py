@@ -22,7 +22,7 @@ import pytest
 from conda_pypi_bridge.errors import PrefixError
 from conda_pypi_bridge.prefix.startable import refuse_unstartable
 from conda_pypi_bridge.store import Store
-from tests.doors import Door
+from tests.doors import DOORS, Bridge, Door
 from tests.indexserver import IndexServer
 from tests.lab.channels import index_channel, make_conda_package
 from tests.lab.condas import Conda, Result, overlay, run, site_packages
@@ -54,20 +54,10 @@ def index() -> Iterator[IndexServer]:
         yield server
 
 
-@pytest.fixture(params=["conda", "python -m"])
-def door(request: pytest.FixtureRequest, conda: Conda, bridge: object, index: IndexServer) -> Door:
+@pytest.fixture(params=DOORS)
+def door(request: pytest.FixtureRequest, conda: Conda, bridge: Bridge, index: IndexServer) -> Door:
     """A door, to an environment that is yet to be made."""
-    made = Door(
-        prefix=conda.home.envs / "test",
-        conda=conda,
-        call=conda,
-        install_words=("pypi-install",),
-        remove_words=("remove",),
-        index=("-i", index.url),
-    )
-    if request.param == "conda":
-        return made
-    return replace(made, call=bridge, install_words=("install",))  # type: ignore[arg-type]
+    return Door.of(request.param, conda.home.envs / "test", conda, bridge, index)
 
 
 def create(door: Door, prefix: Path, pythons: list[Interpreter]) -> Door:
@@ -205,8 +195,7 @@ def test_an_environment_on_another_file_system_gets_copies(
     there.install("moo")
     assert (site_packages(there.prefix) / "moo.py").stat().st_nlink == 1
     assert started(there, "moo", "mooh") == {f"moo of {there.prefix}\n"}
-    words = ("pypi-bridge",) if door.call is door.conda else ()
-    assert door.call(*words, "cache", "verify", "--json").json()["faults"] == []
+    assert door.call(*door.verb_words, "cache", "verify", "--json").json()["faults"] == []
 
 
 def test_caches_and_temporary_files_on_another_file_system(env_door: Door, elsewhere: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doors import Door
+from tests.doors import DOORS, Bridge, Door
 from tests.indexserver import IndexServer
 from tests.lab.channels import index_channel, make_conda_package
 from tests.lab.condas import Conda, Home
@@ -44,28 +44,19 @@ def two(home: Home, pythons: list[Interpreter], vendored_conda: Path) -> Path:
     return prefix
 
 
-@pytest.fixture(params=["conda", "python -m"])
+@pytest.fixture(params=DOORS)
 def door(
     request: pytest.FixtureRequest,
     conda: Conda,
     conda_env: Path,
-    bridge: object,
+    bridge: Bridge,
     index: IndexServer,
     server: ChannelServer,
     channel: Path,
     two: Path,
 ) -> Door:
     """A door to an environment with nothing in it, after an install into another has filled caches."""
-    made = Door(
-        prefix=conda_env,
-        conda=conda,
-        call=conda,
-        install_words=("pypi-install",),
-        remove_words=("remove",),
-        index=("-i", index.url),
-    )
-    if request.param == "python -m":
-        made = replace(made, call=bridge, install_words=("install",))  # type: ignore[arg-type]
+    made = Door.of(request.param, conda_env, conda, bridge, index)
     conda.home.configure(channels=[server.url, channel.as_uri()])
     made.install("moo")
     index.calls.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from conda_pypi_bridge.errors import OtherIndex
 from conda_pypi_bridge.index import Index
 from conda_pypi_bridge.localindex import place_of, same_place
 from conda_pypi_bridge.model import ProjectName
-from tests.doors import Door
+from tests.doors import DOORS, Bridge, Door
 from tests.indexserver import IndexServer, says
-from tests.lab.condas import Conda, Result
+from tests.lab.condas import Conda
 from tests.wheels import wheel_bytes
 
 ACME = ProjectName("acme")
@@ -45,25 +45,16 @@ def public() -> Iterator[IndexServer]:
         yield server
 
 
-@pytest.fixture(params=["conda", "python -m"])
+@pytest.fixture(params=DOORS)
 def door(
     request: pytest.FixtureRequest,
     conda: Conda,
     conda_env: Path,
-    bridge: Callable[..., Result],
+    bridge: Bridge,
     public: IndexServer,
 ) -> Door:
     """A fresh conda environment and a door to it; the public index is what is configured."""
-    env: dict[str, str | None] = {"PIP_INDEX_URL": public.url}
-
-    def call(*words: str | Path, **options: Any) -> Result:
-        return command(*words, env=env, **options)
-
-    command: Callable[..., Result] = conda if request.param == "conda" else bridge
-    verb = "pypi-install" if request.param == "conda" else "install"
-    return Door(
-        prefix=conda_env, conda=conda, call=call, install_words=(verb,), remove_words=("remove",), index=()
-    )
+    return Door.of(request.param, conda_env, conda, bridge, env={"PIP_INDEX_URL": public.url})
 
 
 @pytest.fixture

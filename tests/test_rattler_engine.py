@@ -14,12 +14,11 @@ from venv import EnvBuilder
 import pytest
 
 from conda_pypi_bridge.locks import holding
+from tests.doors import Bridge
 from tests.indexserver import IndexServer
 from tests.lab.condas import Conda, Home, Result, python_of, run, site_packages
 from tests.lab.trees import diff, snapshot
 from tests.wheels import make_wheel
-
-Bridge = Callable[..., Result]
 
 
 @pytest.fixture
