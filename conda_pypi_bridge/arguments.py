@@ -1,19 +1,31 @@
-"""The arguments of the command line, the same at every door.
-
-Destinations are named as conda names them, so that conda's own context reads its options from the same
-arguments.
-"""
+"""The arguments of each verb, the same at every door."""
 
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from . import __version__
 from .deferred import when_used
+from .optiongroups import (
+    COUNT,
+    DAYS,
+    DEPTH,
+    HOOKS,
+    LEVEL,
+    PORT,
+    SECONDS,
+    add_common,
+    add_index,
+    add_indexes,
+    add_output,
+    add_prefix,
+    add_said,
+    add_scope,
+    add_sources,
+    option,
+)
 from .teaching import teach, teach_all
 
 PROG = "python -m conda_pypi_bridge"
@@ -32,31 +44,6 @@ _SWITCHES = {
     "disable": "let plain conda commands be as without the bridge",
     "status": "tell whether plain conda commands fall back to the package index",
 }
-
-_HOOKS = "accept wheels with files that run when an environment is activated, or that make menu entries"
-
-
-def _between(kind: Callable[[str], float], least: float, most: float, words: str) -> Callable[[str], float]:
-    """Reads a number of that kind and within those limits, which `words` tell."""
-
-    def read(text: str) -> float:
-        try:
-            number = kind(text)
-        except ValueError:
-            number = math.nan
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {words}")
-        return number
-
-    return read
-
-
-_DAYS = _between(float, 0, 1e6, "a number of days")
-_DEPTH = _between(int, 0, 10**6, "a number from 0 on")
-_LEVEL = _between(int, 1, 22, "a number from 1 to 22")
-_COUNT = _between(int, 1, 10**6, "a number from 1 on")
-_PORT = _between(int, 0, 65535, "a number from 0 to 65535")
-_SECONDS = _between(float, 0.001, 45, "a number of seconds up to 45: conda waits 60 for an answer")
 
 
 def parser(prog: str = PROG, *, whole: bool = False) -> argparse.ArgumentParser:
@@ -104,13 +91,13 @@ def configure_verbs(made: argparse.ArgumentParser, *, whole: bool = False) -> No
 def _configure_notebook(made: argparse.ArgumentParser) -> None:
     from .notebook.verbs import configure
 
-    configure(made, _add_common)
+    configure(made)
 
 
 def _configure_where(made: argparse.ArgumentParser) -> None:
     from .notebook.verbs import configure_where
 
-    configure_where(made, _add_common)
+    configure_where(made)
 
 
 def configure_install(made: argparse.ArgumentParser) -> None:
@@ -124,11 +111,11 @@ def configure_install(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "packages", metavar="SPEC", nargs="*", help='flask, "flask>=3", flask=3.1, "flask[async]"'
     )
-    _add_prefix(made)
-    _add_sources(made)
-    _option(made, "-U", "--upgrade", action="store_true", help="bring what is named to its newest version")
-    _option(made, "--allow-hooks", action="store_true", help=_HOOKS)
-    _add_output(made)
+    add_prefix(made)
+    add_sources(made)
+    option(made, "-U", "--upgrade", action="store_true", help="bring what is named to its newest version")
+    option(made, "--allow-hooks", action="store_true", help=HOOKS)
+    add_output(made)
 
 
 def configure_build(made: argparse.ArgumentParser) -> None:
@@ -140,12 +127,12 @@ def configure_build(made: argparse.ArgumentParser) -> None:
     )
     teach(made, "build")
     made.add_argument("packages", metavar="X", nargs="*", help="a wheel file, or a SPEC")
-    _option(made, "-o", "--output", metavar="DIR", help="where the files go (default: here)")
-    _option(made, "--compression-level", type=_LEVEL, metavar="N", help="zstd, 1 to 22 (default: 9)")
-    _option(made, "--allow-hooks", action="store_true", help=_HOOKS)
-    _add_prefix(made)
-    _add_sources(made)
-    _add_output(made)
+    option(made, "-o", "--output", metavar="DIR", help="where the files go (default: here)")
+    option(made, "--compression-level", type=LEVEL, metavar="N", help="zstd, 1 to 22 (default: 9)")
+    option(made, "--allow-hooks", action="store_true", help=HOOKS)
+    add_prefix(made)
+    add_sources(made)
+    add_output(made)
 
 
 def configure_recipe(made: argparse.ArgumentParser) -> None:
@@ -158,14 +145,14 @@ def configure_recipe(made: argparse.ArgumentParser) -> None:
     )
     teach(made, "recipe")
     made.add_argument("packages", metavar="SPEC", nargs="*", help='cowsay, "flask>=3", "flask[async]"')
-    _option(made, "-o", "--output", metavar="DIR", help="where the folders go (default: here)")
-    _option(made, "--sdist", action="store_true", help="build from source, not from wheels")
-    _option(made, "--deps", action="store_true", help="recipes of what is required and channels lack, too")
-    _option(made, "--maintainer", action="append", metavar="NAME", help="who looks after the recipes")
-    _option(made, "--force", action="store_true", help="write over recipes that are there and differ")
-    _add_prefix(made)
-    _add_sources(made)
-    _add_said(made)
+    option(made, "-o", "--output", metavar="DIR", help="where the folders go (default: here)")
+    option(made, "--sdist", action="store_true", help="build from source, not from wheels")
+    option(made, "--deps", action="store_true", help="recipes of what is required and channels lack, too")
+    option(made, "--maintainer", action="append", metavar="NAME", help="who looks after the recipes")
+    option(made, "--force", action="store_true", help="write over recipes that are there and differ")
+    add_prefix(made)
+    add_sources(made)
+    add_said(made)
 
 
 def configure_doctor(made: argparse.ArgumentParser) -> None:
@@ -177,10 +164,10 @@ def configure_doctor(made: argparse.ArgumentParser) -> None:
     )
     teach(made, "doctor")
     made.add_argument("packages", metavar="NAME", nargs="*", help="look at these packages alone")
-    _option(made, "--fix", action="store_true", help="fix what is safe to fix")
-    _option(made, "--deep", action="store_true", help="compare the content of files, not their size alone")
-    _add_prefix(made)
-    _add_output(made)
+    option(made, "--fix", action="store_true", help="fix what is safe to fix")
+    option(made, "--deep", action="store_true", help="compare the content of files, not their size alone")
+    add_prefix(made)
+    add_output(made)
 
 
 def configure_why(made: argparse.ArgumentParser) -> None:
@@ -194,7 +181,7 @@ def configure_why(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "packages", metavar="PKG", nargs="+", help="an installed package, by conda's or PyPI's name"
     )
-    _add_common(made)
+    add_common(made)
 
 
 def configure_tree(made: argparse.ArgumentParser) -> None:
@@ -208,10 +195,10 @@ def configure_tree(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "packages", metavar="PKG", nargs="*", help="an installed package, by conda's or PyPI's name"
     )
-    _option(made, "--reverse", action="store_true", help="show what needs them instead")
-    _option(made, "--depth", type=_DEPTH, metavar="N", help="show N levels below the first")
-    _option(made, "--svg", metavar="FILE", help="draw a picture into FILE instead")
-    _add_common(made)
+    option(made, "--reverse", action="store_true", help="show what needs them instead")
+    option(made, "--depth", type=DEPTH, metavar="N", help="show N levels below the first")
+    option(made, "--svg", metavar="FILE", help="draw a picture into FILE instead")
+    add_common(made)
 
 
 def configure_completion(made: argparse.ArgumentParser) -> None:
@@ -233,7 +220,7 @@ def configure_cache(made: argparse.ArgumentParser) -> None:
         "packages are left to conda clean; environments stay whole whatever goes."
     )
     teach(made, "cache")
-    _add_said(made)
+    add_said(made)
     actions = made.add_subparsers(dest="cache_action", metavar="ACTION")
     made.set_defaults(cache_action="show")
     for action, help_text in _CACHE_ACTIONS.items():
@@ -242,16 +229,16 @@ def configure_cache(made: argparse.ArgumentParser) -> None:
         parser.set_defaults(cache_action=action)
         teach(parser, f"cache {action}")
         if action == "show":
-            _add_said(parser)
+            add_said(parser)
             continue
         parser.add_argument("packages", metavar="NAME", nargs="*", help="a package or a project")
         if action == "verify":
-            _add_said(parser)
+            add_said(parser)
         else:
-            _option(parser, "--broken", action="store_true", help="what verify finds fault with")
-            _option(parser, "--older-than", type=_DAYS, metavar="DAYS", help="what was not used for so long")
-            _option(parser, "--all", action="store_true", help="everything of the bridge")
-            _add_output(parser)
+            option(parser, "--broken", action="store_true", help="what verify finds fault with")
+            option(parser, "--older-than", type=DAYS, metavar="DAYS", help="what was not used for so long")
+            option(parser, "--all", action="store_true", help="everything of the bridge")
+            add_output(parser)
 
 
 def configure_mirror(made: argparse.ArgumentParser) -> None:
@@ -265,21 +252,21 @@ def configure_mirror(made: argparse.ArgumentParser) -> None:
     teach(made, "mirror")
     made.add_argument("packages", metavar="SPEC", nargs="*", help='flask, "flask>=3", "flask[async]"')
     made.add_argument("--to", metavar="PLACE", required=True, help="a folder, or a URL that fsspec writes to")
-    _add_scope(made, "this machine's")
+    add_scope(made, "this machine's")
     held = made.add_argument_group("what the channel holds")
-    _option(held, "--versions", type=_COUNT, metavar="N", help="the newest N of each SPEC (default: 1)")
-    _option(held, "--together", action="store_true", help="all SPECs must go into one environment")
-    _option(held, "--keep-going", action="store_true", help="leave out what cannot be had, and say so")
-    _option(held, "--prune", action="store_true", help="delete packages that are not needed for this")
-    _option(held, "--compression-level", type=_LEVEL, metavar="N", help="zstd, 1 to 22 (default: 9)")
-    _option(held, "--allow-hooks", action="store_true", help=_HOOKS)
-    _add_index(made)
-    _option(made, "--no-deps", action="store_true", help="the named packages alone")
-    _option(made, "--offline", action="store_true", help="use nothing but caches")
-    _option(made, "--verify", action="store_true", dest="verify_only", help="read and judge what is there")
-    _option(made, "--scheduler", metavar="ADDRESS", help="build on the workers of this Dask scheduler")
-    _option(made, "-d", "--dry-run", action="store_true", help="only show what would be built")
-    _add_said(made)
+    option(held, "--versions", type=COUNT, metavar="N", help="the newest N of each SPEC (default: 1)")
+    option(held, "--together", action="store_true", help="all SPECs must go into one environment")
+    option(held, "--keep-going", action="store_true", help="leave out what cannot be had, and say so")
+    option(held, "--prune", action="store_true", help="delete packages that are not needed for this")
+    option(held, "--compression-level", type=LEVEL, metavar="N", help="zstd, 1 to 22 (default: 9)")
+    option(held, "--allow-hooks", action="store_true", help=HOOKS)
+    add_index(made)
+    option(made, "--no-deps", action="store_true", help="the named packages alone")
+    option(made, "--offline", action="store_true", help="use nothing but caches")
+    option(made, "--verify", action="store_true", dest="verify_only", help="read and judge what is there")
+    option(made, "--scheduler", metavar="ADDRESS", help="build on the workers of this Dask scheduler")
+    option(made, "-d", "--dry-run", action="store_true", help="only show what would be built")
+    add_said(made)
 
 
 def configure_serve(made: argparse.ArgumentParser) -> None:
@@ -291,46 +278,28 @@ def configure_serve(made: argparse.ArgumentParser) -> None:
     )
     teach(made, "serve")
     network = made.add_argument_group("network")
-    _option(
+    option(
         network, "--host", metavar="ADDRESS", help="where to listen (default: 127.0.0.1, this machine alone)"
     )
-    _option(network, "--port", type=_PORT, metavar="N", help="default: 8650; 0 for any that is free")
-    _option(
-        network, "--token-file", metavar="FILE", help="tokens, one a line: nobody is answered without one"
-    )
-    _option(
+    option(network, "--port", type=PORT, metavar="N", help="default: 8650; 0 for any that is free")
+    option(network, "--token-file", metavar="FILE", help="tokens, one a line: nobody is answered without one")
+    option(
         network, "--allow-host", action="append", metavar="HOST",
         help="ask no hosts but those of the index and this one (a pattern)",
     )  # fmt: skip
-    _add_scope(made, "Linux, macOS and Windows")
+    add_scope(made, "Linux, macOS and Windows")
     made_of = made.add_argument_group("what the channel holds")
-    _option(
+    option(
         made_of, "--store", metavar="URL", help="a folder, or a URL that fsspec reads (default: in the cache)"
     )
-    _option(made_of, "--projects", metavar="FILE", help="only the projects listed, and what they require")
-    _option(made_of, "--list", metavar="FILE", help="requirements to build now, closure included")
-    _option(made_of, "--versions", type=_COUNT, metavar="N", help="of each project (default: 3)")
-    _option(made_of, "--max-size", type=_COUNT, metavar="MB", help="of a wheel that is built (default: 1024)")
-    _option(
-        made_of, "--budget", type=_SECONDS, metavar="SECONDS", help="to build for one request (default: 5)"
-    )
-    _add_indexes(made.add_argument_group("package index"))
-    _option(made, "-q", "--quiet", action="store_true", help="log no requests but those that failed")
-    _option(made, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
-
-
-def _add_scope(made: argparse.ArgumentParser, platforms: str) -> None:
-    """Options that tell for which environments a channel is; `platforms` is the default in words."""
-    scope = made.add_argument_group("environments")
-    _option(
-        scope, "--python", action="append", dest="pythons", metavar="X.Y",
-        help="a minor version of Python; may be repeated (default: 3.10 to 3.13)",
-    )  # fmt: skip
-    # conda's context has a ``subdir`` of its own.
-    _option(
-        scope, "--subdir", action="append", dest="platforms", metavar="SUBDIR",
-        help=f"a platform, such as linux-64; may be repeated (default: {platforms})",
-    )  # fmt: skip
+    option(made_of, "--projects", metavar="FILE", help="only the projects listed, and what they require")
+    option(made_of, "--list", metavar="FILE", help="requirements to build now, closure included")
+    option(made_of, "--versions", type=COUNT, metavar="N", help="of each project (default: 3)")
+    option(made_of, "--max-size", type=COUNT, metavar="MB", help="of a wheel that is built (default: 1024)")
+    option(made_of, "--budget", type=SECONDS, metavar="SECONDS", help="to build for one request (default: 5)")
+    add_indexes(made.add_argument_group("package index"))
+    option(made, "-q", "--quiet", action="store_true", help="log no requests but those that failed")
+    option(made, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
 
 
 def configure_switch(made: argparse.ArgumentParser, verb: str) -> None:
@@ -343,51 +312,9 @@ def configure_switch(made: argparse.ArgumentParser, verb: str) -> None:
     teach(made, verb)
     if verb != "status":
         where = made.add_mutually_exclusive_group()
-        _option(where, "--system", action="store_true", help="for all users of this conda")
-        _option(where, "--env", action="store_true", help="for commands run from this environment's conda")
-    _add_common(made)
-
-
-def _add_common(made: argparse.ArgumentParser) -> None:
-    """The options of verbs that neither solve nor ask."""
-    _add_prefix(made)
-    _option(made, "--json", action="store_true", help="print one JSON document")
-    _option(made, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
-
-
-def _add_said(made: argparse.ArgumentParser) -> None:
-    """The options of what asks nothing and changes nothing."""
-    _option(made, "--json", action="store_true", help="print one JSON document")
-    _option(made, "-q", "--quiet", action="store_true", help="print no progress")
-    _option(made, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
-
-
-def _add_sources(made: argparse.ArgumentParser) -> None:
-    """Options on channels, indexes and solving, shared by all that resolves."""
-    channels = made.add_argument_group("channels")
-    _option(channels, "-c", "--channel", action="append", metavar="CHANNEL", help="a channel to search first")
-    _option(channels, "--override-channels", action="store_true", help="search no channel but those of -c")
-    _add_index(made)
-    solving = made.add_argument_group("solving")
-    _option(solving, "--no-deps", action="store_true", help="install the named packages alone")
-    _option(solving, "--offline", action="store_true", help="use nothing but caches")
-
-
-def _add_index(made: argparse.ArgumentParser) -> None:
-    """Options on package indexes, and files that tell what is wanted of them."""
-    index = made.add_argument_group("package index")
-    _option(index, "-r", "--requirement", action="append", metavar="FILE", help="what a file lists, too")
-    _add_indexes(index)
-    _option(index, "--pre", action="store_true", help="allow pre-releases")
-
-
-def _add_indexes(group: Any) -> None:
-    """Options that name package indexes."""
-    _option(group, "-i", "--index-url", metavar="URL", help="the package index (PEP 503 or 691)")
-    _option(
-        group, "--extra-index-url", action="append", metavar="URL",
-        help="a further index; the first that has a project serves it",
-    )  # fmt: skip
+        option(where, "--system", action="store_true", help="for all users of this conda")
+        option(where, "--env", action="store_true", help="for commands run from this environment's conda")
+    add_common(made)
 
 
 def configure_remove(made: argparse.ArgumentParser) -> None:
@@ -396,25 +323,5 @@ def configure_remove(made: argparse.ArgumentParser) -> None:
     made.description = "Remove packages, what needs them, and what was installed only for them."
     teach(made, "remove")
     made.add_argument("packages", metavar="NAME", nargs="+", help="an installed package")
-    _add_prefix(made)
-    _add_output(made)
-
-
-def _add_prefix(made: argparse.ArgumentParser) -> None:
-    group = made.add_argument_group("environment").add_mutually_exclusive_group()
-    _option(group, "-n", "--name", metavar="NAME", help="an environment by its name")
-    _option(group, "-p", "--prefix", metavar="PATH", help="an environment by its path")
-
-
-def _add_output(made: argparse.ArgumentParser) -> None:
-    group = made.add_argument_group("output and questions")
-    _option(group, "-y", "--yes", action="store_true", help="do not ask before changing anything")
-    _option(group, "-d", "--dry-run", action="store_true", help="only show what would happen")
-    _option(group, "--json", action="store_true", help="print one JSON document")
-    _option(group, "-q", "--quiet", action="store_true", help="print no progress")
-    _option(group, "-v", "--verbose", action="count", dest="verbosity", help="say more; -vv adds tracebacks")
-
-
-def _option(group: Any, *names: str, **settings: Any) -> None:
-    """An option that leaves no trace where it is not given: conda fills in its own configuration."""
-    group.add_argument(*names, default=argparse.SUPPRESS, **settings)
+    add_prefix(made)
+    add_output(made)

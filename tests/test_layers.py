@@ -42,6 +42,7 @@ RANKS = {
     "channelargs": 40,
     "completion": 43,
     "lineage": 40,
+    "optiongroups": 40,
     "teaching": 40,
     "display": 40,
     "checkup": 40,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..optiongroups import add_common, option
 from ..teaching import teach
 from .files import quoted
 
@@ -28,11 +28,7 @@ _ACTIONS = {
 }
 
 
-#: Adds the options that all verbs have: the environment, and the output.
-Common = Callable[[argparse.ArgumentParser], None]
-
-
-def configure(notebook: argparse.ArgumentParser, common: Common) -> None:
+def configure(notebook: argparse.ArgumentParser) -> None:
     """Add the arguments of notebook."""
     notebook.set_defaults(verb="notebook")
     notebook.description = (
@@ -48,10 +44,10 @@ def configure(notebook: argparse.ArgumentParser, common: Common) -> None:
         teach(made, f"notebook {action}")
         if action == "kernelspec":
             _configure_kernelspec(made)
-        common(made)
+        add_common(made)
 
 
-def configure_where(where: argparse.ArgumentParser, common: Common) -> None:
+def configure_where(where: argparse.ArgumentParser) -> None:
     """Add the arguments of where."""
     where.set_defaults(verb="where", door=f"{where.prog.rpartition(' ')[0]} notebook")
     where.description = (
@@ -61,16 +57,13 @@ def configure_where(where: argparse.ArgumentParser, common: Common) -> None:
     )
     teach(where, "where")
     where.add_argument("package", metavar="PKG", nargs="?", help="a module or a distribution")
-    common(where)
+    add_common(where)
 
 
 def _configure_kernelspec(made: argparse.ArgumentParser) -> None:
-    suppressed: Any = argparse.SUPPRESS
-    made.add_argument("--kernel", metavar="NAME", default=suppressed, help="the name of the kernelspec")
-    made.add_argument(
-        "--sys-prefix", action="store_true", default=suppressed, help="inside the environment, not your home"
-    )
-    made.add_argument("--remove", action="store_true", default=suppressed, help="undo what this verb wrote")
+    option(made, "--kernel", metavar="NAME", help="the name of the kernelspec")
+    option(made, "--sys-prefix", action="store_true", help="inside the environment, not your home")
+    option(made, "--remove", action="store_true", help="undo what this verb wrote")
 
 
 def carry_out(args: argparse.Namespace, prefix: Prefix) -> Answer:
