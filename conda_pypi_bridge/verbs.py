@@ -13,6 +13,8 @@ from .errors import ConfigError, NoLibrary
 
 if TYPE_CHECKING:
     from .bridge import Outcome
+    from .engines import Engine
+    from .index import Index
     from .options import Options
     from .requirementfiles import RequirementFile
     from .session import Session
@@ -36,13 +38,8 @@ class Told:
 def _install(args: argparse.Namespace, opened: Open) -> Told:
     from . import bridge
 
-    files = _requirement_files(args)
-    texts = _texts(args, files, "install")
-    args.channel = [*getattr(args, "channel", ()), *files.channels]
-    session = opened(args)
-    options = _options(args, files, session)
-    told = _reporter(args)
-    return _told(bridge.install(texts, session.engine, lambda: session.index(args, files), options, told))
+    asked = _asked(args, opened, "install")
+    return _told(bridge.install(asked.texts, asked.engine, asked.index, asked.options, _reporter(args)))
 
 
 def _remove(args: argparse.Namespace, opened: Open) -> Told:
@@ -66,15 +63,12 @@ def _build(args: argparse.Namespace, opened: Open) -> Told:
     from . import bridge
     from .display import built_document, built_summary
 
-    files = _requirement_files(args)
-    texts = _texts(args, files, "build")
-    args.channel = [*getattr(args, "channel", ()), *files.channels]
-    session = opened(args)
+    asked = _asked(args, opened, "build")
     built = bridge.build(
-        texts,
-        session.engine,
-        session.index(args, files),
-        _options(args, files, session),
+        asked.texts,
+        asked.engine,
+        asked.index(),
+        asked.options,
         Path(getattr(args, "output", ".")),
         getattr(args, "compression_level", 9),
         _reporter(args),
@@ -86,10 +80,7 @@ def _recipe(args: argparse.Namespace, opened: Open) -> Told:
     from . import graduate
     from .display import recipes_document, recipes_summary
 
-    files = _requirement_files(args)
-    texts = _texts(args, files, "write a recipe of")
-    args.channel = [*getattr(args, "channel", ()), *files.channels]
-    session = opened(args)
+    asked = _asked(args, opened, "write a recipe of")
     wishes = graduate.Wishes(
         sdist=flag(args, "sdist"),
         deps=flag(args, "deps"),
@@ -97,10 +88,10 @@ def _recipe(args: argparse.Namespace, opened: Open) -> Told:
         maintainers=getattr(args, "maintainer", ()),
     )
     written = graduate.write(
-        texts,
-        session.engine,
-        session.index(args, files),
-        _options(args, files, session),
+        asked.texts,
+        asked.engine,
+        asked.index(),
+        asked.options,
         Path(getattr(args, "output", ".")),
         wishes,
         _reporter(args),
@@ -220,11 +211,32 @@ VERBS: dict[str, Callable[[argparse.Namespace, Open], Told]] = {
 }
 
 
-def _texts(args: argparse.Namespace, files: RequirementFile, verb: str) -> list[str]:
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What a verb that resolves is asked for, by its words and files together, and what it works with."""
+
+    texts: list[str]
+    engine: Engine
+    index: Callable[[], Index]
+    options: Options
+
+
+def _asked(args: argparse.Namespace, opened: Open, verb: str) -> _Asked:
+    """Raises `ConfigError` where nothing is; `verb` says then what for."""
+    from . import requirementfiles
+
+    files = requirementfiles.read(getattr(args, "requirement", []), environ=os.environ)
     texts = [*args.packages, *files.requests]
     if not texts:
         raise ConfigError(f"nothing to {verb}: name at least one SPEC, or a file with -r")
-    return texts
+    args.channel = [*getattr(args, "channel", ()), *files.channels]
+    session = opened(args)
+    return _Asked(
+        texts=texts,
+        engine=session.engine,
+        index=lambda: session.index(args, files),
+        options=_options(args, files, session),
+    )
 
 
 def _options(args: argparse.Namespace, files: RequirementFile, session: Session) -> Options:
@@ -239,12 +251,6 @@ def _options(args: argparse.Namespace, files: RequirementFile, session: Session)
         allow_hooks=flag(args, "allow_hooks"),
         blocked=session.settings.block,
     )
-
-
-def _requirement_files(args: argparse.Namespace) -> RequirementFile:
-    from . import requirementfiles
-
-    return requirementfiles.read(getattr(args, "requirement", []), environ=os.environ)
 
 
 def _reporter(args: argparse.Namespace) -> Any:
