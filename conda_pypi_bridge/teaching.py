@@ -185,7 +185,8 @@ class Formatter(argparse.HelpFormatter):
 
 
 def teach(made: argparse.ArgumentParser, verb: str) -> None:
-    """Add to a verb's help what it changes, examples and exit statuses; and near names to its errors."""
+    """Add to a verb's help what it changes, examples and exit statuses; let its words stand anywhere, and its
+    errors have near names."""
     changes, examples = _LESSONS[verb]
     made.description = f"{made.description}\n\nChanges: {changes}"
     commands = [(f"{made.prog} {words}".strip(), meaning) for words, meaning in examples]
@@ -202,7 +203,8 @@ def teach_all(made: argparse.ArgumentParser) -> None:
 
 
 def name_what_was_meant(made: argparse.ArgumentParser) -> None:
-    """Let errors of a parser tell the verb or option that may have been meant, and no credentials.
+    """Let errors of a parser tell the verb or option that may have been meant, and no credentials; and let
+    words follow options, as in ``install a -y b``: argparse reads the first run of words, and leaves the rest.
 
     conda makes some of these parsers itself, so methods are covered on the object; and conda's own parser
     would get what this one does not know, so it is refused here.
@@ -214,6 +216,10 @@ def name_what_was_meant(made: argparse.ArgumentParser) -> None:
 
     def parsed(*args: Any, **keywords: Any) -> tuple[Any, list[str]]:
         found, rest = known(*args, **keywords)
+        many = next((action.dest for action in made._actions if action.nargs in ("*", "+")), None)
+        if many and all(word == "--" or not word.startswith("-") for word in rest):
+            setattr(found, many, [*getattr(found, many), *(word for word in rest if word != "--")])
+            rest = []
         if rest:
             near = (_near(word.partition("=")[0], _options(made)) for word in rest if word.startswith("-"))
             told(f"unrecognized arguments: {' '.join(rest)}{next(filter(None, near), '')}")

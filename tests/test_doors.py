@@ -124,6 +124,18 @@ def test_what_cannot_be_is_answered_with_what_would_work_in_words_for_the_shell(
     assert "This would work: moo==2.0 herd==1.5 'turbo>=0.1'" in done.stderr
 
 
+def test_words_may_follow_options(door: Door) -> None:
+    """argparse alone reads one run of words, and refuses those that come later."""
+    options = ("-p", door.prefix, *door.index)
+    door.call(*door.install_words, "moo==1.0", *options, "herd<3", "-y", "turbo")
+    assert door.versions() == {"moo": "1.0", "herd": "1.5", "turbo": "0.1"}
+    unknown = door.call(*door.install_words, "moo", "-y", "herd", "--nosuch", "turbo", check=False)
+    assert (unknown.returncode, "unrecognized arguments: " in unknown.stderr) == (2, True)
+    if not door.verb_words:  # at conda's door conda itself removes
+        door.call("remove", "moo", "-p", door.prefix, "herd", "-y")
+        assert door.versions() == {"turbo": "0.1"}
+
+
 def test_an_extra_brings_its_requirements(door: Door) -> None:
     door.install("moo[fast]")
     assert door.versions()["turbo"] == "0.1"

@@ -74,6 +74,24 @@ def test_what_was_meant_is_told_and_the_status_is_2(bridge: Bridge, words: list[
 
 
 @pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("install a -y b", ["a", "b"]),
+        ("install -c chan a b -n env c", ["a", "b", "c"]),
+        ("install -y -- a", ["a"]),
+        ("remove a -p x b --json c", ["a", "b", "c"]),
+        ("tree a --depth 1 b", ["a", "b"]),
+        ("cache clean a -y b", ["a", "b"]),
+        ("mirror a --to x b", ["a", "b"]),
+    ],
+)
+def test_words_may_stand_between_options(line: str, words: list[str]) -> None:
+    assert parser().parse_args(line.split()).packages == words
+    with pytest.raises(SystemExit, match="2"):
+        parser().parse_args([*line.replace(" ", " --nosuch ", 1).split(), "d"])
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         (["pypi-bridge", "isntall", "x"], "did you mean install?"),
