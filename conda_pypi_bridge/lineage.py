@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import NotInstalled
-from .graph import ASCII, ORIGINS, UNICODE, Graph, Package, Signs, graph_of, picture, tree_lines
+from .graph import ASCII, ORIGINS, SEEDS, UNICODE, Graph, Package, Signs, graph_of, picture, tree_lines
 from .prefix import Prefix, read_prefix
 from .session import chosen_prefix
 
@@ -65,8 +65,7 @@ def _why_lines(graph: Graph, key: str) -> Iterator[str]:
     yield f"{package.title} {package.version} {_came(package, at_length=True)}"
     if package.url:
         yield f"file: {package.url}"
-    asked = "no" if package.requested is None else f"yes, as {package.requested}"
-    yield f"asked for: {asked}"
+    yield f"asked for: {_asked(package)}"
     if graph.above[key]:
         wanted = [graph.packages[other] for other in graph.reach([key], reverse=True) if other != key]
         here_for = [other.requested for other in wanted if other.requested is not None]
@@ -77,6 +76,13 @@ def _why_lines(graph: Graph, key: str) -> Iterator[str]:
         yield from islice(lines, 1, None)
     else:
         yield "needed by: nothing"
+
+
+def _asked(package: Package) -> str:
+    if package.requested is not None:
+        return f"yes, as {package.requested}"
+    seed = package.origin == "pip" and package.name in SEEDS
+    return "unknown: environments are made with it" if seed else "no"
 
 
 def _json_why(graph: Graph, key: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+import venv as stdlib_venv
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -249,6 +250,17 @@ def test_a_misspelled_name_is_one_line_with_near_names(look: Looker) -> None:
         assert result.stderr == (
             f"error: {look.door.prefix}: nothing named 'mlik' is installed; did you mean milk?\n"
         )
+
+
+def test_nobody_is_said_to_have_asked_for_what_environments_are_made_with(
+    bridge: Bridge, tmp_path: Path
+) -> None:
+    """ensurepip has pip mark what it places as asked for (PEP 376)."""
+    prefix = tmp_path / "fresh"
+    stdlib_venv.EnvBuilder(symlinks=True, with_pip=True).create(prefix)
+    lines = bridge("why", "-p", prefix, "pip").stdout.splitlines()
+    assert lines[1:] == ["asked for: unknown: environments are made with it", "needed by: nothing"]
+    assert "asked for" not in bridge("tree", "-p", prefix).stdout
 
 
 def test_neither_engine_nor_conda_is_loaded(venv: Path) -> None:

@@ -17,6 +17,9 @@ Origin = Literal["channel", "pypi", "pip", "outside"]
 #: The origins in the order of their telling.
 ORIGINS: Sequence[Origin] = ("channel", "pypi", "pip", "outside")
 
+#: What a new virtual environment holds, marked as if asked for: nothing tells whether somebody did ask.
+SEEDS = frozenset({"pip", "setuptools", "wheel"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
@@ -37,7 +40,7 @@ class Package:
     `key` tells it from all others of the environment. `name` is conda's, or for what pip placed the
     project's; `title` is what people call it: ``flask[async]``. `place` is the channel, the URL of the
     index, or the installer; `url` the file it was made of, "" where nothing tells. `requested` is the
-    spec it was asked for with, None where nobody did.
+    spec it was asked for with, None where nobody is known to have done so.
     """
 
     key: str

@@ -15,7 +15,7 @@ from ..model import CHANNEL, CondaName, InstalledDist, ProjectName
 from ..names import split_extra
 from ..prefix import Prefix, Provenance, own_subdir
 from ..redaction import redact
-from .model import Graph, Need, Origin, Package
+from .model import SEEDS, Graph, Need, Origin, Package
 
 #: Marks the key of what pip placed, so that a conda package may have the same name.
 _PIP = "pip:"
@@ -79,7 +79,7 @@ class _Reader:
         return "channel", _channel(record), str(record.get("url") or "")
 
     def pip_packages(self) -> Iterator[Package]:
-        """The distributions that no conda package placed; pip marks those that somebody named (PEP 376)."""
+        """The distributions that no conda package placed; pip marks those that were named to it (PEP 376)."""
         for dist in self._dists.values():
             if dist.owner is None:
                 told = self._provenance[_PIP + dist.project]
@@ -91,7 +91,7 @@ class _Reader:
                     origin="pip",
                     place=told.installer or "pip",
                     url=redact(told.url),
-                    requested=dist.project if told.requested else None,
+                    requested=dist.project if told.requested and dist.project not in SEEDS else None,
                     needs=tuple(self._pip_needs(dist, "")),
                 )
 
