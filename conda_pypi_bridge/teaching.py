@@ -204,7 +204,7 @@ def teach_all(made: argparse.ArgumentParser) -> None:
 
 def name_what_was_meant(made: argparse.ArgumentParser) -> None:
     """Let errors of a parser tell the verb or option that may have been meant, and no credentials; and let
-    words follow options, as in ``install a -y b``: argparse reads the first run of words, and leaves the rest.
+    words follow options, as in ``install a -y b``: argparse reads one run of words, and leaves the rest.
 
     conda makes some of these parsers itself, so methods are covered on the object; and conda's own parser
     would get what this one does not know, so it is refused here.
