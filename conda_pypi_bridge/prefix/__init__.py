@@ -5,7 +5,7 @@ environment are seen as well as a conda one. Only `append_history`, `prune_empty
 """
 
 from .change import change_of, require_done
-from .dists import clear_away, delete, files_of, prune_empty
+from .deletion import clear_away, delete, files_of, prune_empty
 from .environment import Prefix, dist_mapping, read_prefix
 from .guard import exclusive, held, settle
 from .history import append_history, requested_specs

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import PrefixError
 from ..model import CondaName, Plan, Row
-from .dists import prune_empty
+from .deletion import prune_empty
 from .environment import Prefix
 from .layout import Layout, layout_of, placed_files
 

@@ -24,7 +24,7 @@ from typing import Any
 from .. import JOURNAL
 from ..errors import PrefixError
 from .change import Change
-from .dists import delete, prune_empty
+from .deletion import delete, prune_empty
 from .environment import Prefix
 from .layout import Layout, placed_files
 
