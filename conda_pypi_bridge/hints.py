@@ -9,9 +9,9 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from .answers import Limits
 from .engines.conda import is_offline, missing_names
 from .errors import BridgeError
+from .index.answers import Limits
 from .model import CondaName, ProjectName
 from .names import never_from_pypi
 from .prefix import Prefix

@@ -14,7 +14,7 @@ from . import translate
 from .build import unpack, unpack_meta
 from .errors import Cancelled, NoRoom, SpecError
 from .index import Index
-from .localindex import file_sha256
+from .index.localindex import file_sha256
 from .locks import scratch
 from .lookup import FETCHERS
 from .model import Candidate, PackageRecord, ProjectName, Target, Wheel

@@ -17,8 +17,8 @@ from .engines import Engine, Problem
 from .errors import BridgeError, OtherIndex, Unsatisfiable
 from .explain import conflict
 from .index import Index
+from .index.localindex import same_place
 from .limits import constraints, limits
-from .localindex import same_place
 from .lookup import answer
 from .model import CondaName, Plan, ProjectName, Request, Target
 from .options import Options

@@ -22,10 +22,10 @@ from .requirementfiles import RequirementFile
 from .store import cache_folder, index_cache
 
 if TYPE_CHECKING:
-    from .answers import Limits
     from .config import IndexConfig
     from .engines.conda import Solving
     from .index import Index
+    from .index.answers import Limits
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,12 +19,12 @@ import uvicorn
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from conda_pypi_bridge.answers import Limits as IndexLimits
 from conda_pypi_bridge.channel.catalogue import Budget, Catalogue
 from conda_pypi_bridge.channel.model import Scope
 from conda_pypi_bridge.channel.store import ChannelStore
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.index import Index
+from conda_pypi_bridge.index.answers import Limits as IndexLimits
 from conda_pypi_bridge.names import Names
 from conda_pypi_bridge.server.app import CHANNEL, WHEELS, Server
 from conda_pypi_bridge.server.limits import Limits, Tokens

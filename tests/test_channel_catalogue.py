@@ -15,7 +15,6 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from conda_pypi_bridge.answers import Limits
 from conda_pypi_bridge.build import zstd
 from conda_pypi_bridge.channel import offering, offers
 from conda_pypi_bridge.channel.catalogue import Budget, Catalogue
@@ -24,6 +23,7 @@ from conda_pypi_bridge.channel.store import ChannelStore
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import Busy
 from conda_pypi_bridge.index import Index
+from conda_pypi_bridge.index.answers import Limits
 from conda_pypi_bridge.model import CondaName, ProjectName
 from conda_pypi_bridge.names import Names
 from tests.indexserver import IndexServer, says, sleeps

@@ -19,7 +19,6 @@ from conda_package_streaming.package_streaming import stream_conda_component
 from packaging.version import Version
 
 from conda_pypi_bridge import translate
-from conda_pypi_bridge.answers import Limits
 from conda_pypi_bridge.channel.flights import Flights
 from conda_pypi_bridge.channel.model import Published, Scope
 from conda_pypi_bridge.channel.packages import Packages
@@ -27,6 +26,7 @@ from conda_pypi_bridge.channel.store import ChannelStore, measured
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import IndexFailure, WheelRefused
 from conda_pypi_bridge.index import Index
+from conda_pypi_bridge.index.answers import Limits
 from conda_pypi_bridge.model import Candidate, CondaName, PackageRecord, ProjectName
 from tests.indexserver import IndexServer, says, sleeps
 

@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 import trustme
 
-from conda_pypi_bridge import __version__, fetch
-from conda_pypi_bridge.answers import Answer, Limits
+from conda_pypi_bridge import __version__
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.credentials import Auth, Redactor, public_url, split_credentials
 from conda_pypi_bridge.errors import ConfigError, IndexFailure
-from conda_pypi_bridge.fetch import Fetcher
+from conda_pypi_bridge.index import fetch
+from conda_pypi_bridge.index.answers import Answer, Limits
+from conda_pypi_bridge.index.fetch import Fetcher
 from tests.behaviours import sends
 from tests.indexserver import IndexServer, drops_after, says, sleeps
 

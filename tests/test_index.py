@@ -15,13 +15,12 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from conda_pypi_bridge import remotepages
-from conda_pypi_bridge.answers import Limits
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import IndexFailure, OfflineError
-from conda_pypi_bridge.index import Index
+from conda_pypi_bridge.index import Index, remotepages
+from conda_pypi_bridge.index.answers import Limits
+from conda_pypi_bridge.index.pages import printable
 from conda_pypi_bridge.model import ProjectName, ProjectPage, Wheel
-from conda_pypi_bridge.pages import printable
 from tests.indexserver import UPLOADED, Answer, Call, IndexServer, drops_after, says
 from tests.wheels import metadata_text
 

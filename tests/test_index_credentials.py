@@ -16,9 +16,9 @@ from urllib.parse import quote
 import pytest
 
 from conda_pypi_bridge import config
-from conda_pypi_bridge.answers import Limits
 from conda_pypi_bridge.errors import BridgeError
 from conda_pypi_bridge.index import Index
+from conda_pypi_bridge.index.answers import Limits
 from conda_pypi_bridge.model import ProjectName
 from tests.indexserver import Answer, Behaviour, Call, IndexServer, drops_after, says
 

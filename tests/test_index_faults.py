@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from conda_pypi_bridge.answers import Limits
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import IndexFailure
 from conda_pypi_bridge.index import Index
+from conda_pypi_bridge.index.answers import Limits
 from conda_pypi_bridge.model import ProjectName
 from tests.behaviours import (
     METADATA,

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from conda_pypi_bridge import config
-from conda_pypi_bridge.fetch import Fetcher
+from conda_pypi_bridge.index.fetch import Fetcher
+from conda_pypi_bridge.index.pages import ACCEPT, HTML_TYPES, JSON_TYPE, Page, PageError, decode, project_page
 from conda_pypi_bridge.model import ProjectName, ProjectPage, Wheel
-from conda_pypi_bridge.pages import ACCEPT, HTML_TYPES, JSON_TYPE, Page, PageError, decode, project_page
 from tests.indexserver import IndexServer
 
 DEMO = ProjectName("demo")

@@ -15,10 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
-from conda_pypi_bridge import rootpages
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import IndexFailure, OfflineError
-from conda_pypi_bridge.index import Index
+from conda_pypi_bridge.index import Index, rootpages
 from conda_pypi_bridge.model import ProjectName
 from conda_pypi_bridge.once import Once
 from conda_pypi_bridge.roster import Roster

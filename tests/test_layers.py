@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = "conda_pypi_bridge"
 
 #: Packages whose modules are rooms of their own; any other package is one room.
-DIVIDED = {"channel", "engines"}
+DIVIDED = {"channel", "engines", "index"}
 
 #: Who stands above whom. A room imports rooms of a lower rank only.
 RANKS = {
@@ -73,18 +73,18 @@ RANKS = {
     "lookup": 27,
     "index": 25,
     "build": 25,
-    "remotepages": 24,
-    "rootpages": 24,
-    "remotezip": 24,
-    "transfer": 24,
-    "fetch": 23,
-    "origins": 22,
+    "index.remotepages": 24,
+    "index.rootpages": 24,
+    "index.remotezip": 24,
+    "index.transfer": 24,
+    "index.fetch": 23,
+    "index.origins": 22,
     "caches": 22,
     "sdist": 22,
-    "sending": 22,
+    "index.sending": 22,
     "wheelfile": 22,
-    "answers": 21,
-    "localindex": 21,
+    "index.answers": 21,
+    "index.localindex": 21,
     "engines.conda": 21,
     "engines.rattler": 21,
     "wheelreader": 21,
@@ -94,17 +94,17 @@ RANKS = {
     "condarc": 20,
     "condarcfile": 20,
     "config": 20,
-    "connections": 20,
+    "index.connections": 20,
     "credentials": 20,
     "namedata": 20,
-    "pages": 20,
+    "index.pages": 20,
     "requirementfiles": 20,
     "settings": 20,
     "strictzip": 20,
-    "upstream": 19,
+    "index.upstream": 19,
     "placing": 20,
     "channel.directory": 19,
-    "deadline": 19,
+    "index.deadline": 19,
     "once": 19,
     "locks": 19,
     # core

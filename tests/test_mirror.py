@@ -21,12 +21,12 @@ import msgpack
 import pytest
 from packaging.version import Version
 
-from conda_pypi_bridge.answers import Limits
 from conda_pypi_bridge.build import zstd
 from conda_pypi_bridge.channel.model import Scope
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import BridgeError, ConfigError
 from conda_pypi_bridge.index import Index
+from conda_pypi_bridge.index.answers import Limits
 from conda_pypi_bridge.mirror import BuildFailure, Mirrored, Order, Place, Recipe, Unmet, check, mirror
 from conda_pypi_bridge.mirror.channel import DamagedChannel, ForeignChannel
 from conda_pypi_bridge.names import Names

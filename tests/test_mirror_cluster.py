@@ -15,11 +15,11 @@ import pytest
 from distributed import Client, LocalCluster
 from packaging.version import Version
 
-from conda_pypi_bridge.answers import Limits
 from conda_pypi_bridge.channel.model import Scope
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import BridgeError, ConfigError
 from conda_pypi_bridge.index import Index
+from conda_pypi_bridge.index.answers import Limits
 from conda_pypi_bridge.mirror import BuildFailure, Mirrored, Order, Place, Recipe, building, check, mirror
 from conda_pypi_bridge.names import Names
 from conda_pypi_bridge.report import Silent

@@ -18,7 +18,7 @@ import pytest
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import OtherIndex
 from conda_pypi_bridge.index import Index
-from conda_pypi_bridge.localindex import place_of, same_place
+from conda_pypi_bridge.index.localindex import place_of, same_place
 from conda_pypi_bridge.model import ProjectName
 from tests.doors import DOORS, Bridge, Door
 from tests.indexserver import IndexServer, says

@@ -67,7 +67,7 @@ from pathlib import Path
 
 class Faulty:
     def find_spec(self, name, path=None, target=None):
-        if name != "conda_pypi_bridge.remotepages":
+        if name != "conda_pypi_bridge.index.remotepages":
             return None
         sys.meta_path.remove(self)
         spec = find_spec(name)

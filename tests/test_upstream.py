@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from conda_pypi_bridge import upstream
 from conda_pypi_bridge.errors import IndexFailure
-from conda_pypi_bridge.index import Index
+from conda_pypi_bridge.index import Index, upstream
+from conda_pypi_bridge.index.upstream import Upstreams
 from conda_pypi_bridge.model import ProjectName
-from conda_pypi_bridge.upstream import Upstreams
 from tests.indexserver import IndexServer, says
 from tests.test_index import index_of, the_wheel
 

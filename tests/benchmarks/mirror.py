@@ -22,8 +22,8 @@ from urllib.parse import quote, urljoin
 
 import requests
 
+from conda_pypi_bridge.index.pages import ACCEPT, Listing, decode
 from conda_pypi_bridge.model import ProjectName
-from conda_pypi_bridge.pages import ACCEPT, Listing, decode
 from tests.benchmarks.server import BenchmarkIndex, lasting
 from tests.indexserver import Answer, Call
 

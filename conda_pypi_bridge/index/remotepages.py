@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
+from ..credentials import public_url, split_credentials
+from ..errors import OfflineError, PageUnusable
+from ..model import ProjectName
+from ..store import Store
 from .answers import Answer
-from .credentials import public_url, split_credentials
-from .errors import OfflineError, PageUnusable
 from .fetch import Fetcher
-from .model import ProjectName
 from .pages import ACCEPT, Page, PageError, PageRefused, decode
-from .store import Store
 
 #: Bytes. The largest pages in practice, of 10,000 files, have 4 MB.
 PAGE_CAP = 1 << 25

@@ -19,13 +19,13 @@ import urllib3
 from requests.auth import HTTPBasicAuth
 from requests.utils import select_proxy
 
-from . import __version__
+from .. import __version__
+from ..config import IndexConfig
+from ..credentials import Credentials, Redactor, origin, public_url, split_credentials
+from ..errors import IndexFailure
 from .answers import CHUNK, Answer, Limits, TryAgain
-from .config import IndexConfig
 from .connections import Adapter, TLSAdapter
-from .credentials import Credentials, Redactor, origin, public_url, split_credentials
 from .deadline import read_before
-from .errors import IndexFailure
 from .upstream import Upstreams
 
 _DRAIN_SECONDS = 0.5

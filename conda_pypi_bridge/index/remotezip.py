@@ -13,9 +13,9 @@ from typing import BinaryIO
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from ..model import Wheel
 from .answers import Answer
 from .fetch import Fetcher
-from .model import Wheel
 
 #: The first read: the central directory of most wheels, and METADATA itself, which tools put last.
 _TAIL = 1 << 16

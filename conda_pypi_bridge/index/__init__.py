@@ -16,22 +16,22 @@ from urllib.parse import urlsplit
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from ..config import IndexConfig
+from ..credentials import origin, public_url
+from ..errors import IndexFailure, MetadataRefused, OfflineError, OtherIndex
+from ..locks import own_folder
+from ..model import ProjectName, ProjectPage, Sdist, Wheel
+from ..once import Once
+from ..roster import Roster
+from ..store import Store, staged
 from .answers import ANSWERS, Answer, Limits
-from .config import IndexConfig
-from .credentials import origin, public_url
-from .errors import IndexFailure, MetadataRefused, OfflineError, OtherIndex
 from .fetch import Fetcher
 from .localindex import LocalIndexes, file_sha256, local_path, place_of, wheel_projects
-from .locks import own_folder
-from .model import ProjectName, ProjectPage, Sdist, Wheel
-from .once import Once
 from .origins import Origins
 from .pages import Page, only, project_page
 from .remotepages import RemotePages
 from .remotezip import BadWheel, NoRanges, local_metadata, remote_metadata
 from .rootpages import RootPages
-from .roster import Roster
-from .store import Store, staged
 from .transfer import Transfer
 
 #: Bytes. The largest METADATA on public indexes have 2 MB.

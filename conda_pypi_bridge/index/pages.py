@@ -22,7 +22,7 @@ from packaging.tags import parse_tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from .model import ProjectName, ProjectPage, Sdist, Wheel
+from ..model import ProjectName, ProjectPage, Sdist, Wheel
 
 if TYPE_CHECKING:
     from pypi_simple import Link, RepositoryPage

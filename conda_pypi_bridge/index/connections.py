@@ -20,8 +20,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssl_ import create_urllib3_context
 
+from ..errors import ConfigError, IndexFailure
 from .deadline import time_left
-from .errors import ConfigError, IndexFailure
 from .upstream import Upstreams
 
 #: Connections kept open to one host: as many as there are fetching threads.

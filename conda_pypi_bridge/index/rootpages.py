@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
 
+from ..errors import IndexFailure
+from ..roster import Roster
 from .answers import Answer
-from .errors import IndexFailure
 from .fetch import Fetcher
 from .pages import ACCEPT, JSON_TYPE
-from .roster import Roster
 
 #: Bytes. The list of the largest public index has 50 MB.
 ROOT_CAP = 1 << 28

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .credentials import public_url
+from ..credentials import public_url
+from ..errors import IndexFailure
 from .deadline import read_before
-from .errors import IndexFailure
 
 if TYPE_CHECKING:
     import requests

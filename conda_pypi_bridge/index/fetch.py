@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 from urllib.request import getproxies
 
+from ..config import IndexConfig
+from ..credentials import Auth, Credentials, Redactor, public_url, split_credentials
+from ..errors import ConfigError, IndexFailure
 from .answers import ANSWERS, Answer, Limits, TryAgain
-from .config import IndexConfig
-from .credentials import Auth, Credentials, Redactor, public_url, split_credentials
 from .deadline import read_before
-from .errors import ConfigError, IndexFailure
 from .pages import printable
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from .config import IndexConfig
+from ..config import IndexConfig
+from ..model import ProjectName, Wheel
+from ..store import Store
+from ..versions import conda_version
 from .localindex import local_path, place_of, same_place
-from .model import ProjectName, Wheel
-from .store import Store
-from .versions import conda_version
 
 
 class Origins:

@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
-from .credentials import origin, public_url
-from .errors import IndexFailure
-from .model import ProjectName, ProjectPage
-from .once import Once
+from ..credentials import origin, public_url
+from ..errors import IndexFailure
+from ..model import ProjectName, ProjectPage
+from ..once import Once
+from ..redaction import redact
+from ..store import Store
 from .pages import Listing, Page, PageError, decode_html, only, project_page
-from .redaction import redact
-from .store import Store
 
 _BLOCK = 1 << 20
 
