@@ -13,7 +13,7 @@ from .model import Plan, Row
 from .redaction import redact
 
 if TYPE_CHECKING:
-    from .graduate import Written
+    from .recipe import Written
 
 
 class Terminal:

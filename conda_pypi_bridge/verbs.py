@@ -77,17 +77,17 @@ def _build(args: argparse.Namespace, opened: Open) -> Told:
 
 
 def _recipe(args: argparse.Namespace, opened: Open) -> Told:
-    from . import graduate
+    from . import recipe
     from .display import recipes_document, recipes_summary
 
     asked = _asked(args, opened, "write a recipe of")
-    wishes = graduate.Wishes(
+    wishes = recipe.Wishes(
         sdist=flag(args, "sdist"),
         deps=flag(args, "deps"),
         force=flag(args, "force"),
         maintainers=getattr(args, "maintainer", ()),
     )
-    written = graduate.write(
+    written = recipe.write(
         asked.texts,
         asked.engine,
         asked.index(),

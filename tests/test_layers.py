@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = "conda_pypi_bridge"
 
 #: Packages whose modules are rooms of their own; any other package is one room.
-DIVIDED = {"channel", "engines", "index"}
+DIVIDED = {"channel", "engines", "index", "recipe"}
 
 #: Who stands above whom. A room imports rooms of a lower rank only.
 RANKS = {
@@ -60,7 +60,7 @@ RANKS = {
     "channel.flights": 30,
     "channel.tasks": 30,
     "doctor": 31,
-    "graduate": 31,
+    "recipe": 31,
     "graph": 31,
     "bridge": 30,
     "make": 29,
@@ -80,7 +80,7 @@ RANKS = {
     "index.fetch": 23,
     "index.origins": 22,
     "caches": 22,
-    "sdist": 22,
+    "recipe.sdist": 22,
     "index.sending": 22,
     "wheelfile": 22,
     "index.answers": 21,
@@ -109,9 +109,9 @@ RANKS = {
     "locks": 19,
     # core
     "channel.formats": 18,
-    "recipetext": 18,
+    "recipe.text": 18,
     "channel.direct": 17,
-    "recipe": 17,
+    "recipe.content": 17,
     "channel.offers": 16,
     "channel.model": 15,
     "channel": 15,
@@ -123,7 +123,7 @@ RANKS = {
     "translate": 12,
     "names": 11,
     "projecturls": 11,
-    "selectors": 11,
+    "recipe.selectors": 11,
     "tags": 11,
     "roster": 10,
     "versions": 10,

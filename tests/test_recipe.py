@@ -23,12 +23,12 @@ from ruamel.yaml import YAML
 from conda_pypi_bridge import translate
 from conda_pypi_bridge.build import unpack
 from conda_pypi_bridge.errors import SdistRefused
-from conda_pypi_bridge.graduate import importable
 from conda_pypi_bridge.model import CondaName
-from conda_pypi_bridge.recipe import PLATFORMS, PYTHONS
-from conda_pypi_bridge.recipetext import quoted, scalar
-from conda_pypi_bridge.sdist import read_sdist
-from conda_pypi_bridge.selectors import Place, bare, only, selector
+from conda_pypi_bridge.recipe import importable
+from conda_pypi_bridge.recipe.content import PLATFORMS, PYTHONS
+from conda_pypi_bridge.recipe.sdist import read_sdist
+from conda_pypi_bridge.recipe.selectors import Place, bare, only, selector
+from conda_pypi_bridge.recipe.text import quoted, scalar
 from conda_pypi_bridge.tags import make_target
 from tests.indexserver import IndexServer
 from tests.lab.channels import index_channel, make_python_package

@@ -13,7 +13,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from .errors import SdistRefused
+from ..errors import SdistRefused
 
 if sys.version_info >= (3, 11):
     import tomllib

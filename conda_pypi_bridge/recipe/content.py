@@ -15,13 +15,13 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from .channel.model import Scope
-from .channel.offers import pythons
-from .errors import Untranslatable
-from .model import Candidate, PackageRecord, ProjectPage, Target, Wheel
+from ..channel.model import Scope
+from ..channel.offers import pythons
+from ..errors import Untranslatable
+from ..model import Candidate, PackageRecord, ProjectPage, Target, Wheel
+from ..tags import best_wheel, make_target
+from ..translate import ConvertName, record
 from .selectors import Place, only, selector
-from .tags import best_wheel, make_target
-from .translate import ConvertName, record
 
 #: Where a recipe that is not ``noarch`` builds; every other place is skipped by name.
 PLATFORMS = ("linux-64", "linux-aarch64", "osx-64", "osx-arm64", "win-64")

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from .recipe import Line, Recipe
+from .content import Line, Recipe
 from .selectors import bare
 
 #: Ends a line that a person must look at before the recipe goes to a channel.

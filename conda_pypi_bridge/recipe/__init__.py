@@ -11,15 +11,14 @@ from packaging.requirements import Requirement
 from packaging.utils import InvalidSdistFilename, parse_sdist_filename
 from packaging.version import InvalidVersion, Version
 
-from . import recipe as recipes
-from .bridge import requests_of
-from .credentials import public_url
-from .engines import Engine
-from .errors import BridgeError, ConfigError, NoFittingWheel, SdistRefused, SpecError
-from .index import Index
-from .locks import scratch
-from .lookup import metadata
-from .model import (
+from ..bridge import requests_of
+from ..credentials import public_url
+from ..engines import Engine
+from ..errors import BridgeError, ConfigError, NoFittingWheel, SdistRefused, SpecError
+from ..index import Index
+from ..locks import scratch
+from ..lookup import metadata
+from ..model import (
     Candidate,
     CondaName,
     CoreMetadata,
@@ -30,17 +29,18 @@ from .model import (
     Sdist,
     Wheel,
 )
-from .options import Options
-from .projecturls import links
-from .recipe import Contents, Recipe, Source
-from .recipetext import text
-from .report import Reporter
-from .resolve import Resolver
+from ..options import Options
+from ..projecturls import links
+from ..report import Reporter
+from ..resolve import Resolver
+from ..versions import read_spec
+from ..wheelfile import open_wheel
+from ..wheelreader import SITE_PACKAGES, WheelFile
+from . import content
+from .content import Contents, Recipe, Source
 from .sdist import SdistContents, read_sdist
 from .selectors import Place
-from .versions import read_spec
-from .wheelfile import open_wheel
-from .wheelreader import SITE_PACKAGES, WheelFile
+from .text import text
 
 #: What may stand after a module's name in the name of a file with native code.
 _NATIVE = re.compile(r"\.(cpython-\w+(-[\w-]+)?|abi3|cp\d+-\w+)?\.?(so|pyd)$")
@@ -103,9 +103,9 @@ def write(
     contents = [text(recipe).encode() for recipe in made.values()]
     if not wishes.force:
         _refuse_changed(dict(zip(paths, contents, strict=True)))
-    for path, content in zip(paths, contents, strict=True):
+    for path, written in zip(paths, contents, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        path.write_bytes(written)
     there = {recipe.name for recipe in made.values()}
     return [
         Written(recipe=recipe, path=path, lacking=[*_lacking(recipe, plan, there, engine)])
@@ -114,8 +114,8 @@ def write(
 
 
 def _refuse_changed(contents: Mapping[Path, bytes]) -> None:
-    for path, content in contents.items():
-        if path.exists() and path.read_bytes() != content:
+    for path, written in contents.items():
+        if path.exists() and path.read_bytes() != written:
             raise ConfigError(f"{path}: there is another recipe already", hint="To write over it: --force")
 
 
@@ -158,7 +158,7 @@ class _Writer:
         page = self._page(package)
         version = next(w.version for w in page.wheels if w.version.public == package.version)
         candidates, looks = self._candidates(page, version)
-        made = recipes.of_extra(candidates, package.extra, self.engine.names.conda_name)
+        made = content.of_extra(candidates, package.extra, self.engine.names.conda_name)
         return replace(made, looks=[*made.looks, *looks])
 
     def _project(self, wheel: Wheel) -> Recipe:
@@ -170,13 +170,13 @@ class _Writer:
             with open_wheel(path, wheel) as opened:
                 contents = contents_of(opened)
         if not self.wishes.sdist:
-            made = recipes.of_wheels(candidates, contents, name, public_url)
+            made = content.of_wheels(candidates, contents, name, public_url)
         else:
             known = next((c for c in candidates.values() if c.wheel == wheel), None)
             required = known.metadata.requires_dist if known else ()
             sdist, inside = self._sdist(page, wheel.version, required)
             licenses = [name for name in _source_licenses(contents) if name in inside.files]
-            made = recipes.of_sdist(
+            made = content.of_sdist(
                 candidates,
                 Source(url=public_url(sdist.url), sha256=sdist.sha256),
                 inside.build_requires,
@@ -195,7 +195,7 @@ class _Writer:
 
     def _candidates(self, page: ProjectPage, version: Version) -> tuple[dict[Place, Candidate], list[str]]:
         """The candidate of each place, and what there is to say of places without one."""
-        chosen = recipes.wheels(page, version)
+        chosen = content.wheels(page, version)
         known: dict[str, CoreMetadata] = {}
         for wheel in chosen.values():
             if wheel.sha256 not in known:
@@ -204,11 +204,11 @@ class _Writer:
                     raise found
                 known[wheel.sha256] = found
         every = {place: Candidate(wheel=w, metadata=known[w.sha256]) for place, w in chosen.items()}
-        candidates = recipes.fitting(every)
+        candidates = content.fitting(every)
         if not candidates:
             raise NoFittingWheel(page.project, f"{version} is for none of the Pythons that recipes are for")
-        pure = all(recipes.is_pure(candidate.wheel) for candidate in candidates.values())
-        missing = [subdir for subdir in recipes.PLATFORMS if subdir not in {place[0] for place in candidates}]
+        pure = all(content.is_pure(candidate.wheel) for candidate in candidates.values())
+        missing = [subdir for subdir in content.PLATFORMS if subdir not in {place[0] for place in candidates}]
         looks = [f"{', '.join(missing)}: the index has no wheel"] if missing and not pure else []
         return candidates, looks
 
