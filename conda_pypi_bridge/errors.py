@@ -44,12 +44,16 @@ class Untranslatable(BridgeError):
 
 
 class IndexFailure(BridgeError):
-    """The package index could not be reached, or answered with something unusable."""
+    """The package index could not be reached, or answered with something unusable.
 
-    def __init__(self, url: str, reason: str, *, hint: str = "") -> None:
+    It is `lasting` where the answer was clear, and asking for the same file again will bring no other.
+    """
+
+    def __init__(self, url: str, reason: str, *, hint: str = "", lasting: bool = False) -> None:
         super().__init__(f"package index: {url}: {reason}", hint=hint)
         self.url = url
         self.reason = reason
+        self.lasting = lasting
 
 
 class PageUnusable(IndexFailure):
@@ -58,6 +62,9 @@ class PageUnusable(IndexFailure):
 
 class MetadataRefused(IndexFailure):
     """The index's metadata of one wheel cannot be right: another version of the project may do."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(url, reason, lasting=True)
 
 
 class OfflineError(BridgeError):

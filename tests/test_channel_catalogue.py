@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from conda_pypi_bridge.build import zstd
-from conda_pypi_bridge.channel import offering, offers
+from conda_pypi_bridge.channel import failures, offering, offers, supply
 from conda_pypi_bridge.channel.catalogue import Budget, Catalogue
 from conda_pypi_bridge.channel.model import Scope
 from conda_pypi_bridge.channel.store import ChannelStore
@@ -41,7 +41,10 @@ class Client:
 
     def __init__(self, server: IndexServer, folder: Path, store: str | Path = "", **options: Any) -> None:
         budget = options.pop("budget", QUICK)
-        config = IndexConfig(indexes=(server.url,), keyring=False, timeout=2.0, retries=0)
+        hosts = options.pop("allowed_hosts", None)
+        config = IndexConfig(
+            indexes=(server.url,), keyring=False, timeout=2.0, retries=0, allowed_hosts=hosts
+        )
         index = Index(config, folder / "cache", page_seconds=budget.page_seconds, limits=Limits(patience=2.0))
         self.store = ChannelStore(store or folder / "store", fresh_seconds=0.05)
         names = options.pop("names", Names())
@@ -559,3 +562,85 @@ def test_a_warm_shard_asks_nobody(server: IndexServer, client: MakeClient) -> No
     asked = server.count()
     assert one.catalogue.warm("noarch", digest) == data == one.catalogue.shard("noarch", digest)
     assert server.count() == asked
+
+
+@pytest.mark.parametrize("status", [403, 404, 410, 451])
+@pytest.mark.parametrize("direct", [False, True], ids=["packages", "wheels"])
+def test_a_file_that_the_index_does_not_have_leaves_the_rest_offered(
+    server: IndexServer,
+    client: MakeClient,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    direct: bool,
+) -> None:
+    """It is told to whoever runs the server, once, and looked for again after an hour."""
+    monkeypatch.setattr(failures, "LASTING_SECONDS", 1.5)
+    monkeypatch.setattr(supply, "LASTING_SECONDS", 1.5)
+    server.add("demo", "1.0")
+    server.add("demo", "2.0")
+    server.on("/files/demo-2.0", says(status))
+    one = client(direct=direct)
+    before = one.index()["demo"]
+    assert offered(one, before) == ["1.0"]
+    assert offered(one) == ["1.0"]
+    (told,) = [record for record in caplog.records if record.message == "left out"]
+    assert told.fields["project"] == "demo" and told.fields["file"] == "demo-2.0-py3-none-any.whl"
+    assert f"HTTP {status}" in told.fields["reason"]
+    server.heal()
+    until(lambda: one.index()["demo"] != before and offered(one) == ["1.0", "2.0"])
+
+
+@pytest.mark.parametrize("direct", [False, True], ids=["packages", "wheels"])
+def test_a_file_with_another_hash_leaves_the_rest_offered(
+    server: IndexServer, client: MakeClient, direct: bool
+) -> None:
+    server.add("demo", "1.0")
+    server.add("demo", "2.0")
+    for row in server.pages["demo"]:
+        row.pop("core-metadata")
+    server.metadata = server.ranges = False
+    server.pages["demo"][1]["hashes"]["sha256"] = "0" * 64
+    assert offered(client(direct=direct)) == ["1.0"]
+
+
+@pytest.mark.parametrize("direct", [False, True], ids=["packages", "wheels"])
+def test_a_file_within_this_network_leaves_the_rest_offered(
+    server: IndexServer, client: MakeClient, direct: bool
+) -> None:
+    server.add("demo", "1.0")
+    server.add("demo", "2.0", entry={"url": "http://127.0.0.2:9/demo-2.0-py3-none-any.whl"})
+    server.pages["demo"][1].pop("core-metadata")
+    one = client(direct=direct, allowed_hosts=frozenset())
+    assert offered(one) == ["1.0"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_file_that_may_be_there_in_a_while_is_waited_for(
+    server: IndexServer, client: MakeClient, status: int
+) -> None:
+    """A shard of wheels without it would be kept for ever."""
+    server.add("demo", "1.0")
+    server.add("demo", "2.0")
+    server.on("/files/demo-2.0", says(status))
+    with pytest.raises(Busy):
+        offered(client(direct=True))
+    assert offered(client()) == ["1.0"]
+
+
+def test_wheels_that_cannot_be_told_as_they_are_are_logged_once(
+    server: IndexServer, client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.add("demo", "1.0", entry={"size": None})
+    one = client(direct=True)
+    assert offered(one) == offered(one) == []
+    (told,) = [record for record in caplog.records if record.message == "left out"]
+    assert (told.fields["project"], told.fields["channel"]) == ("demo", "pypi")
+    assert "does not tell its size" in told.fields["reason"]
+
+
+def offered(one: Client, digest: str = "") -> list[str]:
+    """The versions in the shard of demo, of packages and of wheels as they are."""
+    document = one.document("demo", digest=digest)
+    wheels = document.get("v3", {}).get("whl", {})
+    return sorted(entry["version"] for entry in [*document["packages.conda"].values(), *wheels.values()])

@@ -58,6 +58,7 @@ RANKS = {
     "channel.store": 31,
     "channel.listings": 30,
     "channel.flights": 30,
+    "channel.failures": 30,
     "channel.tasks": 30,
     "doctor": 31,
     "recipe": 31,

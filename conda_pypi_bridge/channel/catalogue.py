@@ -19,6 +19,7 @@ from ..names import Names
 from ..roster import Roster
 from . import formats
 from .directory import Extras
+from .failures import Refusals
 from .flights import Flights
 from .model import Artefact, Published, Scope
 from .offering import PAGES, Offering
@@ -81,10 +82,11 @@ class Catalogue:
             names,
             depth=budget.depth,
             readers=self._readers,
+            refusals=(refusals := Refusals(label)),
             follows="" if projects is None else _list_digest(projects := list(projects)),
             direct=direct,
         )
-        self._supply = Supply(scope, store, self._packages, self._offering, budget)
+        self._supply = Supply(scope, store, self._packages, self._offering, budget, refusals)
         self._projects: Projects
         self._following: Following | None = None
         if projects is None:

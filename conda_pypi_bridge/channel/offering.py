@@ -26,7 +26,6 @@ from ..errors import (
     BridgeError,
     IndexFailure,
     NoFittingWheel,
-    OfflineError,
     PageUnusable,
     Untranslatable,
 )
@@ -37,6 +36,7 @@ from ..names import Names
 from ..once import Once
 from ..versions import conda_version, read_spec
 from . import direct, offers
+from .failures import Failures, Refusals, is_passing
 from .model import Published, Scope
 from .store import ChannelStore
 from .tasks import Tasks
@@ -62,23 +62,44 @@ _OPEN = frozenset({">=", ">"})
 
 
 @dataclass(frozen=True, kw_only=True)
+class There:
+    """What the index offers of a project: `versions` in conda's spelling, `files` by their sha256."""
+
+    versions: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
+
+    def keeps(self, item: Published) -> bool:
+        """Whether it still has what a published package was built from."""
+        return item.entry["version"] in self.versions and (not item.wheel or item.wheel in self.files)
+
+    @classmethod
+    def on(cls, page: ProjectPage | None) -> There:
+        """What a page offers; nothing where there is none."""
+        if page is None:
+            return NOTHING_THERE
+        offered = [wheel for wheel in page.wheels if wheel.yanked is None]
+        return cls(
+            versions=frozenset(_conda_versions(offered)), files=frozenset(wheel.sha256 for wheel in offered)
+        )
+
+
+NOTHING_THERE = There()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """The records that a subdir is to have of a project, the newest version first.
 
-    `wheels` are entries of `direct.entries` for those that need not be built. `versions` are those that the
-    index still offers, in conda's spelling, and `files` the sha256 of its wheels: what was published of
-    others is offered no more. `unsure` holds what may pass and kept more records away.
+    `wheels` are entries of `direct.entries` for those that need not be built. What was published of others
+    than `there` is offered no more. `unsure` holds what may pass and kept more records away; `lacking` are
+    the sha256 of wheels that the index lists, and does not have.
     """
 
     records: tuple[PackageRecord, ...] = ()
     wheels: tuple[Mapping[str, Any], ...] = ()
-    versions: frozenset[str] = frozenset()
-    files: frozenset[str] = frozenset()
+    there: There = NOTHING_THERE
     unsure: tuple[BridgeError, ...] = ()
-
-    def keeps(self, item: Published) -> bool:
-        """Whether the index still offers what a published package was built from."""
-        return item.entry["version"] in self.versions and (not item.wheel or item.wheel in self.files)
+    lacking: frozenset[str] = frozenset()
 
 
 class Offering:
@@ -99,6 +120,7 @@ class Offering:
         *,
         depth: int,
         readers: Tasks[CoreMetadata | BridgeError],
+        refusals: Refusals,
         follows: str = "",
         direct: bool = False,
     ) -> None:
@@ -108,6 +130,8 @@ class Offering:
         self._names = names
         self._depth = depth
         self._readers = readers
+        self._refusals = refusals
+        self._failures = Failures()
         self._follows = follows
         #: The kinds of notes that tell what is wanted here.
         self.wants, self.wanted_extras = f"{WANTS}{follows}", f"{WANTED_EXTRAS}{follows}"
@@ -156,7 +180,7 @@ class Offering:
         extras = self._store.noted(self.wanted_extras, project)
         key = (project, subdir, _state(page), *sorted(wants), "", *sorted(extras))
         plan = self._plans.get(key, lambda: self._make(page, subdir, wants))
-        if plan.unsure:
+        if plan.unsure or plan.lacking:
             self._plans.forget(key)
         return plan
 
@@ -175,6 +199,7 @@ class Offering:
         records: dict[PackageRecord, None] = {}
         entries: list[Mapping[str, Any]] = []
         unsure: list[BridgeError] = []
+        lacking: set[str] = set()
         for wheel, read in readings:
             known = read()
             if isinstance(known, CoreMetadata):
@@ -182,34 +207,44 @@ class Offering:
                 targets = offers.best_for(page, self._scope, wheel)
                 records.update(dict.fromkeys(self._records(candidate, targets, subdir)))
                 entries += self._entries(candidate, targets, subdir)
-            elif type(known) in (IndexFailure, OfflineError):
+            elif is_passing(known):
                 unsure.append(known)
-        versions = frozenset(_conda_versions(page.wheels))
+            else:
+                self._refusals.tell(wheel.project, wheel.filename, known)
+                lacking.update([wheel.sha256] if isinstance(known, IndexFailure) else [])
         return Plan(
             records=tuple(records),
             wheels=tuple(entries),
-            versions=versions,
-            files=frozenset(wheel.sha256 for wheel in page.wheels if wheel.yanked is None),
+            there=There.on(page),
             unsure=tuple(unsure),
+            lacking=frozenset(lacking),
         )
 
     def _read(self, wheel: Wheel) -> Callable[[], CoreMetadata | BridgeError]:
         """Begin to read a wheel's metadata; what is returned waits for it."""
-        work = partial(metadata, self._index, wheel)
+        key = f"{wheel.sha256} {wheel.url}"
+        failure = self._failures.of(key)
+        if isinstance(failure, BridgeError):
+            return lambda: failure
 
         def read() -> CoreMetadata | BridgeError:
             try:
                 return running.result()
             except BridgeError as error:
+                if not is_passing(error):
+                    self._failures.remember(key, error)
                 return error
 
-        running = self._readers.submit(f"{wheel.sha256} {wheel.url}", work)
+        running = self._readers.submit(key, partial(metadata, self._index, wheel))
         return read
 
     def _records(self, candidate: Candidate, targets: Sequence[Target], subdir: str) -> list[PackageRecord]:
         """The records of a wheel in a subdir; their requirements and extras are noted."""
         offer = offers.offer(candidate, self._scope, self._names.conda_name, targets=targets)
         made = [record for record in offer.records if record.subdir == subdir]
+        for error in offer.refused:
+            if isinstance(error, Untranslatable):
+                self._refusals.tell(candidate.wheel.project, candidate.wheel.filename, error)
         if (count := len(candidate.metadata.extras)) > offers.EXTRAS:
             _log.warning("%s has %d extras: most are left out", candidate.wheel.filename, count)
         if made:
@@ -225,7 +260,10 @@ class Offering:
             return []
         try:
             entries = direct.entries(candidate, self._scope, self._names.conda_name, targets=targets)
-        except (Untranslatable, NoFittingWheel):
+        except NoFittingWheel:
+            return []
+        except Untranslatable as error:
+            self._refusals.tell(candidate.wheel.project, candidate.wheel.filename, error)
             return []
         return [entry for there, entry in entries.items() if there == subdir]
 
@@ -317,6 +355,6 @@ def _specifier(text: str) -> SpecifierSet | None:
 
 
 def _conda_versions(wheels: Iterable[Wheel]) -> Iterator[str]:
-    for version in {wheel.version for wheel in wheels if wheel.yanked is None}:
+    for version in {wheel.version for wheel in wheels}:
         with contextlib.suppress(Untranslatable):
             yield conda_version(version)

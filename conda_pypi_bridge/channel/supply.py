@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..errors import BridgeError, Busy, IndexFailure, MetadataRefused, OfflineError
+from ..errors import BridgeError, Busy, IndexFailure, OfflineError
 from ..model import PackageRecord, ProjectName
+from .failures import LASTING_SECONDS, Failures, Refusals, is_passing
 from .model import Published, Scope
 from .offering import Offering, Plan, python_for
 from .packages import Packages
@@ -20,11 +21,8 @@ from .projects import Projects
 from .store import ChannelStore
 from .tasks import Tasks
 
-#: For how many seconds what could not be built is not tried again: where that may pass, and where not.
-_PASSING_SECONDS, _LASTING_SECONDS = 30.0, 3600.0
-
-#: Failures that are remembered.
-_FAILURES = 10_000
+#: The kind of notes on a project of wheels that the index did not have for a while.
+_MENDED = "mended"
 
 #: Behind everything that somebody waits for.
 LATER = 1_000_000
@@ -62,7 +60,13 @@ class Supply:
     """Has packages published as they are asked for, within `budget`; safe for threads."""
 
     def __init__(
-        self, scope: Scope, store: ChannelStore, packages: Packages, offering: Offering, budget: Budget
+        self,
+        scope: Scope,
+        store: ChannelStore,
+        packages: Packages,
+        offering: Offering,
+        budget: Budget,
+        refusals: Refusals,
     ) -> None:
         self._scope = scope
         self._store = store
@@ -71,10 +75,12 @@ class Supply:
         self._budget = budget
         self._planners: Tasks[Any] = Tasks("planners", 16, budget.waiting)
         self._builders: Tasks[Published] = Tasks("builders", budget.builders, budget.waiting)
-        self._failures: dict[str, tuple[BaseException, float]] = {}
+        self._refusals = refusals
+        self._failures = Failures()
+        # Projects that were answered from less than what there is, and when they are to be looked at again.
+        self._owed: dict[ProjectName, float] = {}
+        self._lacking: dict[ProjectName, frozenset[str]] = {}
         self._lock = threading.Lock()
-        #: Projects that were answered from less than what there is: they are to be looked at again.
-        self.owed: set[ProjectName] = set()
 
     def close(self) -> None:
         """Let what is being built end, and take nothing more."""
@@ -107,11 +113,10 @@ class Supply:
             return Offered(self._before(project, subdir, "the package index is slow"))
         except (IndexFailure, OfflineError) as error:
             return Offered(self._before(project, subdir, str(error)))
-        if plan.unsure:
-            self.owed.add(project)
-            if self._offering.direct:
-                self._refuse_half(plan)
-        known = [item for item in self._published(project, subdir) if plan.keeps(item)]
+        self._owe_rest(project, plan)
+        if plan.unsure and self._offering.direct:
+            self._refuse_half(plan)
+        known = [item for item in self._published(project, subdir) if plan.there.keeps(item)]
         have = {item.fn for item in known}
         missing = [record for record in plan.records if record.fn not in have]
         running, problems = self._begin(missing)
@@ -137,7 +142,28 @@ class Supply:
     def restore(self, item: Published) -> None:
         """Have a package built again that was taken away."""
         self._store.note(self._offering.wants, item.project, [f"=={item.entry['version']}"])
-        self.owed.add(item.project)
+        self._owe(item.project)
+
+    @property
+    def owed(self) -> list[ProjectName]:
+        """Projects that were answered from less than what there is, and are to be looked at again now."""
+        now = time.monotonic()
+        with self._lock:
+            return [project for project, due in self._owed.items() if due <= now]
+
+    def _owe(self, project: ProjectName, seconds: float = 0.0) -> None:
+        due = time.monotonic() + seconds
+        with self._lock:
+            self._owed[project] = min(due, self._owed.get(project, due))
+
+    def _owe_rest(self, project: ProjectName, plan: Plan) -> None:
+        """Look again later where a plan has not all of what the index lists."""
+        if plan.unsure:
+            self._owe(project)
+        if plan.lacking:
+            self._owe(project, LASTING_SECONDS)
+            with self._lock:
+                self._lacking[project] = plan.lacking | self._lacking.get(project, frozenset())
 
     def look(self, projects: Collection[ProjectName], seconds: float) -> None:
         """Ask the index what it has of projects now, for so many seconds; that something changed is noted."""
@@ -151,12 +177,19 @@ class Supply:
 
     def _look(self, project: ProjectName) -> None:
         self._offering.look(project, renew=True)
-        if project in self.owed:
-            self.owed.discard(project)
-            for subdir in ("noarch", *self._scope.subdirs):
-                plan = self._offering.plan(project, subdir)
-                self.owed.update([project] if plan.unsure else [])
-                self._begin(plan.records)
+        if project not in self.owed:
+            return
+        with self._lock:
+            self._owed.pop(project, None)
+            lacked = self._lacking.pop(project, frozenset())
+        for subdir in ("noarch", *self._scope.subdirs):
+            plan = self._offering.plan(project, subdir)
+            self._owe_rest(project, plan)
+            self._begin(plan.records)
+        if self._offering.direct:
+            # Nothing is published of wheels as they are: without a note, no shard would get another name.
+            there = lacked - self._lacking.get(project, frozenset())
+            self._store.note(_MENDED, project, there)
 
     def _published(self, project: ProjectName, subdir: str) -> Sequence[Published]:
         published = (item for item in self._store.published(project) if item.subdir == subdir)
@@ -167,7 +200,7 @@ class Supply:
 
         Of wheels that are to be told as they are this would be less, and clients would keep it for ever.
         """
-        self.owed.add(project)
+        self._owe(project)
         found = [*self._published(project, subdir)]
         if self._offering.direct or not any(self._store.published(project)):
             raise Busy(reason, self._budget.retry_after)
@@ -185,7 +218,7 @@ class Supply:
         running: list[Future[Published]] = []
         problems: list[BaseException] = []
         for rank, record in enumerate(records):
-            problem = self._problem(record)
+            problem = self._failures.of(_key(record))
             if problem is None:
                 try:
                     running.append(self._submit(record, rank))
@@ -196,29 +229,20 @@ class Supply:
         return running, problems
 
     def _submit(self, record: PackageRecord, rank: int) -> Future[Published]:
-        key = f"{record.subdir}/{record.fn}"
-        return self._builders.submit(key, partial(self._build, record), rank)
+        return self._builders.submit(_key(record), partial(self._build, record), rank)
 
     def _build(self, record: PackageRecord) -> Published:
         try:
             return self._packages.publish(record, python_for(record, self._scope))
         except (BridgeError, OSError) as error:
-            self._remember(f"{record.subdir}/{record.fn}", error)
+            self._failures.remember(_key(record), error)
             if is_passing(error):
-                self.owed.add(record.project)
+                self._owe(record.project)
+            else:
+                self._refusals.tell(record.project, _source(record), error)
+            if isinstance(error, IndexFailure):
+                self._owe(record.project, LASTING_SECONDS)
             raise
-
-    def _remember(self, key: str, error: BaseException) -> None:
-        seconds = _PASSING_SECONDS if is_passing(error) else _LASTING_SECONDS
-        with self._lock:
-            self._failures[key] = error, time.monotonic() + seconds
-            while len(self._failures) > _FAILURES:
-                del self._failures[next(iter(self._failures))]
-
-    def _problem(self, record: PackageRecord) -> BaseException | None:
-        """Why a record is not tried again yet."""
-        error, until = self._failures.get(f"{record.subdir}/{record.fn}", (None, 0.0))
-        return error if time.monotonic() < until else None
 
     def _await(self, running: Sequence[Future[Published]], content: bool, begun: float) -> list[Published]:
         """What is built by the first limit; where there would be nothing, the first by the last limit."""
@@ -267,10 +291,13 @@ def _succeeded(future: Future[Any]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
 
 
-def is_passing(error: BaseException | None) -> bool:
-    """Whether what failed may work in a while."""
-    lasting = isinstance(error, MetadataRefused)
-    return isinstance(error, (IndexFailure, OfflineError, OSError, Busy, TimeoutError)) and not lasting
+def _key(record: PackageRecord) -> str:
+    return f"{record.subdir}/{record.fn}"
+
+
+def _source(record: PackageRecord) -> str:
+    """The file that a package is made of, or what it is called where there is none."""
+    return record.wheel.filename if record.wheel is not None else record.fn
 
 
 def _error(future: Future[Published]) -> BaseException | None:

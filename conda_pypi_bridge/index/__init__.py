@@ -297,7 +297,7 @@ class Index:
         path = local_path(wheel.url)
         if path:
             if not path.is_file():
-                raise IndexFailure(wheel.url, "the index lists a file that does not exist")
+                raise IndexFailure(wheel.url, "the index lists a file that does not exist", lasting=True)
             return path
         kept = self._kept(wheel)
         if not kept.is_file():
@@ -340,9 +340,8 @@ class Index:
                 self._metadata.forget(key)
                 self._store.remove(key)
                 path.unlink()
-                raise IndexFailure(
-                    public_url(wheel.url), "the wheel's METADATA differs from the one that the index gave"
-                )
+                reason = "the wheel's METADATA differs from the one that the index gave"
+                raise IndexFailure(public_url(wheel.url), reason, lasting=True)
 
 
 def _joined(pages: Sequence[ProjectPage]) -> ProjectPage | None:
@@ -361,9 +360,8 @@ def _joined(pages: Sequence[ProjectPage]) -> ProjectPage | None:
 
 def _check_hash(wheel: Wheel | Sdist, digest: str) -> None:
     if digest != wheel.sha256:
-        raise IndexFailure(
-            public_url(wheel.url), f"its sha256 is {digest}, and the index says {wheel.sha256}"
-        )
+        reason = f"its sha256 is {digest}, and the index says {wheel.sha256}"
+        raise IndexFailure(public_url(wheel.url), reason, lasting=True)
 
 
 def _header(content: bytes, name: str) -> str:

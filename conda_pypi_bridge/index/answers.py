@@ -20,6 +20,9 @@ CHUNK = 1 << 16
 #: What a caller is to judge itself.
 ANSWERS = frozenset({200, 206, 304, 404, 410, 416})
 
+#: Not here, and not to be: not found, gone, unavailable for legal reasons (RFC 9110, 7725).
+GONE = frozenset({404, 410, 451})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -85,7 +88,9 @@ class Answer:
         while chunk := self._raw.read1(CHUNK, decode_content=deadline):
             total += len(chunk)
             if total > cap:
-                raise IndexFailure(public_url(self.url), f"the answer is larger than {cap} bytes")
+                raise IndexFailure(
+                    public_url(self.url), f"the answer is larger than {cap} bytes", lasting=True
+                )
             if reason := pace.fault(total):
                 raise IndexFailure(public_url(self.url), reason)
             yield chunk

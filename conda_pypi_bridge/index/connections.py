@@ -76,7 +76,8 @@ class _Bound(HTTPConnection):
         address, port = sock.getpeername()[:2]
         if self.proxy is None and self.upstreams.misled(self.host, str(address), port):
             sock.close()
-            raise IndexFailure(self.host, "it has come to be inside of this network, and is no index of ours")
+            reason = "it has come to be inside of this network, and is no index of ours"
+            raise IndexFailure(self.host, reason, lasting=True)
         return sock
 
 

@@ -104,9 +104,10 @@ class Fetcher:
                 )
             return self._made
 
-    def failure(self, url: str, reason: str, hint: str = "") -> IndexFailure:
+    def failure(self, url: str, reason: str, hint: str = "", *, lasting: bool = False) -> IndexFailure:
         """The error to raise for `url`, free of secrets and of characters that a terminal would obey."""
-        return IndexFailure(printable(public_url(url)), printable(self.redact(reason)), hint=hint)
+        shown, told = printable(public_url(url)), printable(self.redact(reason))
+        return IndexFailure(shown, told, hint=hint, lasting=lasting)
 
     def close(self) -> None:
         """Close the connections."""

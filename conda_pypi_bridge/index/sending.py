@@ -23,7 +23,7 @@ from .. import __version__
 from ..config import IndexConfig
 from ..credentials import Credentials, Redactor, origin, public_url, split_credentials
 from ..errors import IndexFailure
-from .answers import CHUNK, Answer, Limits, TryAgain
+from .answers import CHUNK, GONE, Answer, Limits, TryAgain
 from .connections import Adapter, TLSAdapter
 from .deadline import read_before
 from .upstream import Upstreams
@@ -38,7 +38,9 @@ _NETWORK_HINT = "Check the network and the proxy; --offline makes do with what i
 class Failure(Protocol):
     """Makes the error for a URL, of a reason and perhaps a hint, free of secrets."""
 
-    def __call__(self, url: str, reason: str, hint: str = "", /) -> IndexFailure: ...
+    def __call__(
+        self, url: str, reason: str, hint: str = "", /, *, lasting: bool = False
+    ) -> IndexFailure: ...
 
 
 class Sender:
@@ -121,9 +123,10 @@ class Sender:
             raise self._failure(url, "it redirects to a URL that is not valid") from None
         before, after = urlsplit(url).scheme, urlsplit(target).scheme
         if after not in ("http", "https"):
-            raise self._failure(url, f"it redirects to a {after[:20]}: URL")
+            raise self._failure(url, f"it redirects to a {after[:20]}: URL", lasting=True)
         if (before, after) == ("https", "http"):
-            raise self._failure(url, f"it redirects from https to http ({public_url(target)})")
+            reason = f"it redirects from https to http ({public_url(target)})"
+            raise self._failure(url, reason, lasting=True)
         return target
 
     def _send(self, url: str, kind: str, headers: Mapping[str, str], left: float) -> requests.Response:
@@ -135,7 +138,7 @@ class Sender:
         if self._upstreams is not None:
             proxied = select_proxy(url, dict(proxies)) is not None
             if refusal := self._upstreams.refusal(url, proxied=proxied):
-                raise self._failure(url, refusal)
+                raise self._failure(url, refusal, lasting=True)
         found = self._credentials.find(url)
         # In UTF-8, which RFC 7617 recommends; requests would take Latin-1. Without credentials of ours it
         # looks into netrc.
@@ -186,14 +189,14 @@ class Sender:
                 "Give them in the index URL, in netrc or in the keyring.",
             )
         if status == 403:
-            raise self._failure(url, f"HTTP 403: {urlsplit(url).hostname} refuses access")
+            raise self._failure(url, f"HTTP 403: {urlsplit(url).hostname} refuses access", lasting=True)
         if status in _TRY_AGAIN or status >= 500:
             delay = _retry_after(response.headers.get("Retry-After", ""))
             reason = f"HTTP {status}" + (f": it asks to come back in {delay:.0f} s" if delay else "")
             if delay is not None and delay > self._limits.retry_after:
                 raise self._failure(url, reason)
             raise TryAgain(reason, delay)
-        raise self._failure(url, f"HTTP {status}")
+        raise self._failure(url, f"HTTP {status}", lasting=status in GONE)
 
     def judge(self, url: str, error: Exception, seconds: float) -> TryAgain:
         """A fault of the connection: one that may pass is returned, any other raised.

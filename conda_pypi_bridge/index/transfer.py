@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import BinaryIO
 
-from .answers import Answer, TryAgain
+from .answers import GONE, Answer, TryAgain
 from .fetch import Fetcher
 
 #: A try that brought so many bytes counts as progress, and is not held against the server.
@@ -65,7 +65,8 @@ class Transfer:
             if resuming and answer.status in (206, 416):
                 raise TryAgain(f"HTTP {answer.status} to a request for the rest of the file")
             if answer.status != 200:
-                raise self._fetcher.failure(self._url, f"HTTP {answer.status}")
+                status = answer.status
+                raise self._fetcher.failure(self._url, f"HTTP {status}", lasting=status in GONE)
         etag = answer.headers.get("ETag", "")
         self._validator = answer.headers.get("Last-Modified", "") if etag[:2] in ("", "W/") else etag
         for chunk in answer.chunks(self._cap - self.done):

@@ -64,6 +64,8 @@ def _select(texts: Sequence[str], catalogue: Catalogue, index: Index, names: Nam
         try:
             return select(texts, catalogue.scope, index, names)
         except IndexFailure as error:
+            if error.lasting:
+                raise
             log.warning("the curated list waits for the index: %s", error)
             time.sleep(_PAUSE)
 
