@@ -22,10 +22,10 @@ from conda_pypi_bridge.channel.model import Scope
 from conda_pypi_bridge.channel.store import ChannelStore
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import Busy
-from conda_pypi_bridge.index import Index
 from conda_pypi_bridge.index.answers import Limits
 from conda_pypi_bridge.model import CondaName, ProjectName
 from conda_pypi_bridge.names import Names
+from conda_pypi_bridge.server.permitted import PermittedIndex
 from tests.indexserver import IndexServer, says, sleeps
 
 SCOPE = Scope(subdirs=("linux-64",), pythons=(Version("3.11"), Version("3.12")))
@@ -45,7 +45,13 @@ class Client:
         config = IndexConfig(
             indexes=(server.url,), keyring=False, timeout=2.0, retries=0, allowed_hosts=hosts
         )
-        index = Index(config, folder / "cache", page_seconds=budget.page_seconds, limits=Limits(patience=2.0))
+        index = PermittedIndex(
+            config,
+            folder / "cache",
+            blocked=options.pop("blocked", ()),
+            page_seconds=budget.page_seconds,
+            limits=Limits(patience=2.0),
+        )
         self.store = ChannelStore(store or folder / "store", fresh_seconds=0.05)
         names = options.pop("names", Names())
         self.catalogue = Catalogue(SCOPE, index, self.store, names, budget=budget, **options)
@@ -57,6 +63,11 @@ class Client:
     def document(self, name: str, subdir: str = "noarch", digest: str = "") -> dict[str, Any]:
         data = self.catalogue.shard(subdir, digest or self.index(subdir)[name])
         found: dict[str, Any] = msgpack.unpackb(zstd.decompress(data))
+        return found
+
+    def published(self) -> list[dict[str, Any]]:
+        """The packages of demo that people are told of."""
+        found: list[dict[str, Any]] = self.catalogue.describe(ProjectName("demo"))["published"]
         return found
 
     def records(self, name: str, subdir: str = "noarch", digest: str = "") -> list[str]:
@@ -644,3 +655,113 @@ def offered(one: Client, digest: str = "") -> list[str]:
     document = one.document("demo", digest=digest)
     wheels = document.get("v3", {}).get("whl", {})
     return sorted(entry["version"] for entry in [*document["packages.conda"].values(), *wheels.values()])
+
+
+def _yank(server: IndexServer) -> None:
+    server.pages["demo"][1]["yanked"] = "broken"
+
+
+def _remove(server: IndexServer) -> None:
+    server.pages["demo"].pop(1)
+
+
+def _hide(server: IndexServer) -> None:
+    """The project is still on the list of all."""
+    server.on("/simple/demo/", says(404))
+
+
+def _quarantine(server: IndexServer) -> None:
+    server.status["demo"] = {"status": "quarantined"}
+
+
+@pytest.mark.parametrize(
+    ("withdraw", "left"),
+    [(_yank, ["1.0"]), (_remove, ["1.0"]), (_hide, []), (_quarantine, [])],
+    ids=["yanked", "removed", "no page", "quarantined"],
+)
+def test_what_is_withdrawn_is_in_no_document_and_not_served(
+    tmp_path: Path, withdraw: Callable[[IndexServer], None], left: list[str]
+) -> None:
+    """And while the index cannot be reached, there is what there was."""
+    with IndexServer(etags=True) as server:
+        server.add("demo", "1.0", extras={"more": ["x"]})
+        server.add("demo", "2.0", extras={"more": ["x"]})
+        server.add("other", "1.0")
+        one = Client(server, tmp_path)
+        fns = {entry["version"]: fn for fn, entry in one.document("demo")["packages.conda"].items()}
+        one.records("other")
+        until(lambda: listed(one) == ["1.0", "2.0"])
+        server.on("", says(503))
+        time.sleep(0.5)
+        assert listed(one) == ["1.0", "2.0"] and is_served(one, fns["2.0"])
+        server.heal()
+        withdraw(server)
+        until(lambda: listed(one) == left)
+        assert [is_served(one, fns[version]) for version in ("1.0", "2.0")] == [bool(left), False]
+        until(lambda: listed(one, current=True) == left[-1:])
+        assert [row["version"] for row in one.published()] == [v for v in left for _ in ("own", "extra")]
+        one.catalogue.close()
+        # Another process knows it, too, also where it cannot ask.
+        server.on("", says(503))
+        other = Client(server, tmp_path / "other", tmp_path / "store")
+        assert listed(other) == left and not is_served(other, fns["2.0"])
+        server.heal()
+        server.status.clear()
+        server.pages["demo"] = server.pages["demo"][:1]
+        server.add("demo", "2.0", extras={"more": ["x"]})
+        until(lambda: listed(other) == ["1.0", "2.0"])
+        assert is_served(other, fns["2.0"])
+        other.catalogue.close()
+
+
+def test_a_withdrawn_package_is_not_served_to_who_asks_for_it_first(
+    server: IndexServer, client: MakeClient
+) -> None:
+    """No document was made since."""
+    server.add("demo", "1.0")
+    server.add("demo", "2.0")
+    one = client()
+    fns = {entry["version"]: fn for fn, entry in one.document("demo")["packages.conda"].items()}
+    server.pages["demo"].pop(1)
+    time.sleep(0.3)
+    other = client()
+    assert [is_served(other, fns[version]) for version in ("1.0", "2.0")] == [True, False]
+
+
+def test_packages_of_a_project_that_is_blocked_since_are_neither_listed_nor_served(
+    server: IndexServer, tmp_path: Path
+) -> None:
+    """Also where nothing but the block list tells, because the index is down."""
+    server.add("demo", "1.0")
+    server.add("other", "1.0")
+    before = Client(server, tmp_path)
+    (fn,) = before.document("demo")["packages.conda"]
+    before.records("other")
+    before.index()
+    assert is_served(before, fn)
+    before.catalogue.close()
+    server.on("", says(503))
+    for projects in (None, [Requirement("demo"), Requirement("other")]):
+        after = Client(server, tmp_path, blocked=["dem*"], projects=projects)
+        names = {entry["name"] for entry in whole(after).values()}
+        assert names == {"other"} and not is_served(after, fn)
+        after.catalogue.close()
+
+
+def whole(one: Client, *, current: bool = False) -> dict[str, Any]:
+    make = one.catalogue.current_repodata if current else one.catalogue.repodata
+    found: dict[str, Any] = json.loads(make("noarch"))["packages.conda"]
+    return found
+
+
+def listed(one: Client, *, current: bool = False) -> list[str]:
+    """The versions of demo in a whole document; of the newest ones, those of the extra are all there."""
+    entries = whole(one, current=current).values()
+    return sorted(entry["version"] for entry in entries if entry["name"] == "demo")
+
+
+def is_served(one: Client, fn: str) -> bool:
+    found = one.catalogue.package("noarch", fn)
+    if found is not None:
+        found[1].close()
+    return found is not None

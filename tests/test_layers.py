@@ -51,6 +51,7 @@ RANKS = {
     "channel.catalogue": 35,
     "channel.selection": 34,
     "channel.supply": 34,
+    "channel.withdrawals": 34,
     "channel.shardindex": 34,
     "channel.offering": 33,
     "channel.packages": 33,

@@ -29,6 +29,7 @@ from .shardindex import ShardIndex, own_records
 from .store import ChannelStore, Damaged
 from .supply import Budget, Following, Supply
 from .tasks import Tasks
+from .withdrawals import Withdrawals
 
 __all__ = ["Budget", "Catalogue"]
 
@@ -87,6 +88,9 @@ class Catalogue:
             direct=direct,
         )
         self._supply = Supply(scope, store, self._packages, self._offering, budget, refusals)
+        self._withdrawals = Withdrawals(
+            store, self._offering, self._supply.planners, seconds=budget.page_seconds
+        )
         self._projects: Projects
         self._following: Following | None = None
         if projects is None:
@@ -178,7 +182,7 @@ class Catalogue:
     # -- whole documents and packages ----------------------------------------------------------------------
 
     def repodata(self, subdir: str) -> bytes:
-        """``repodata.json`` of all that was published in a subdir, of projects that there still are."""
+        """``repodata.json`` of all that was published in a subdir and is not withdrawn since."""
         return self._document(subdir, "repodata", lambda items: formats.repodata(subdir, items))
 
     def current_repodata(self, subdir: str) -> bytes:
@@ -192,10 +196,12 @@ class Catalogue:
             return content
 
         def renew() -> bytes:
-            begun = time.monotonic()
             with _patience(self._budget):
                 roster = self._projects.roster()
-            content = make(item for item in self.store.published_in(subdir) if item.project in roster)
+            items = [item for item in self.store.published_in(subdir) if item.project in roster]
+            self._withdrawals.look({item.project for item in items}, roster)
+            begun = time.monotonic()
+            content = make(item for item in items if not self._withdrawals.withholds(item))
             now = time.monotonic()
             seconds = max(self._budget.index_seconds, _SHARE * (now - begun))
             self._documents[subdir, kind] = content, now + seconds
@@ -204,13 +210,13 @@ class Catalogue:
         return self._flights.one((subdir, kind), renew)
 
     def package(self, subdir: str, fn: str) -> tuple[Artefact, BinaryIO] | None:
-        """A published package's ``.conda`` file, opened; None where there is none, or its project has gone.
+        """A published package's ``.conda`` file, opened; None where there is none, or it was withdrawn.
 
         One that is not is taken away and built again.
         """
         item = self.store.find(subdir, fn)
         with _patience(self._budget):
-            if item is None or item.project not in self._projects.roster():
+            if item is None or not self._is_offered(item, self._projects.roster()):
                 return None
         artefact = Artefact(**{key: item.entry[key] for key in ("sha256", "md5", "size")})
         try:
@@ -219,6 +225,11 @@ class Catalogue:
             self.store.retract(item)
             self._supply.restore(item)
             return None
+
+    def _is_offered(self, item: Published, roster: Roster) -> bool:
+        if item.project in roster:
+            self._withdrawals.look([item.project], roster)
+        return item.project in roster and not self._withdrawals.withholds(item)
 
     def publish_later(self, records: Iterable[PackageRecord]) -> Sequence[Future[Published]]:
         """Have packages built when nobody waits for others; their projects belong to the channel then.
@@ -241,14 +252,18 @@ class Catalogue:
         with _patience(self._budget):
             roster = self._projects.roster()
         known = project in roster  # of any other text the store is not asked
-        published = self.store.published(project) if known else ()
+        published = [*self.store.published(project)] if known else []
         return {
             "project": project,
             "known": known,
             "serial": roster.serial(project),
             "name": self._names.conda_name(project),
             "extras": self._offering.extras(project) if known else [],
-            "published": [{"fn": item.fn, "subdir": item.subdir, **item.entry} for item in published],
+            "published": [
+                {"fn": item.fn, "subdir": item.subdir, **item.entry}
+                for item in published
+                if not self._withdrawals.withholds(item)
+            ],
         }
 
     @property

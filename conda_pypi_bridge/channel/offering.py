@@ -143,11 +143,16 @@ class Offering:
     @property
     def digest(self) -> str:
         """Changes with what plans depend on beside what the index has: this release and its settings."""
-        names, config = self._names, self._index.config
+        names = self._names
         called = [sorted(known.items()) for known in (names.installed, names.user, names.table.conda_names)]
-        urls = [public_url(url) for url in (*config.indexes, *config.find_links)]
-        content = [__version__, self._depth, called, sorted(names.table.collisions), urls]
+        content = [__version__, self._depth, called, sorted(names.table.collisions), self.origin]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    @property
+    def origin(self) -> str:
+        """Tells the indexes from others."""
+        urls = [public_url(url) for url in (*self._index.config.indexes, *self._index.config.find_links)]
+        return hashlib.sha256(json.dumps(urls).encode()).hexdigest()[:12]
 
     def want(self, requirements: Iterable[Requirement]) -> list[ProjectName]:
         """Note what somebody requires, and return the projects."""

@@ -82,6 +82,11 @@ class Supply:
         self._lacking: dict[ProjectName, frozenset[str]] = {}
         self._lock = threading.Lock()
 
+    @property
+    def planners(self) -> Tasks[Any]:
+        """Who asks the index."""
+        return self._planners
+
     def close(self) -> None:
         """Let what is being built end, and take nothing more."""
         self._planners.close()

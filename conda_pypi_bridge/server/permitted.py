@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..candidates import Limits
 from ..config import IndexConfig
-from ..index import Index
+from ..index import Index, answers
 from ..model import ProjectName, ProjectPage
 from ..roster import Roster
 
@@ -22,8 +22,9 @@ class PermittedIndex(Index):
         *,
         blocked: Sequence[str],
         page_seconds: float | None = None,
+        limits: answers.Limits | None = None,
     ) -> None:
-        super().__init__(config, cache_dir, page_seconds=page_seconds)
+        super().__init__(config, cache_dir, page_seconds=page_seconds, limits=limits)
         self._limits = Limits(blocked=blocked)
 
     def page(
