@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from conda_pypi_bridge.build import zstd
-from conda_pypi_bridge.channel import failures, offering, offers, supply
+from conda_pypi_bridge.channel import failures, offering, offers, supply, wants
 from conda_pypi_bridge.channel.catalogue import Budget, Catalogue
 from conda_pypi_bridge.channel.model import Scope
 from conda_pypi_bridge.channel.store import ChannelStore
@@ -351,7 +351,7 @@ def test_a_project_may_ask_little_of_another(server: IndexServer, client: MakeCl
     """A stranger's upload must not make the plans of a project that many use cost more and more."""
     server.add("demo", "1.0")
     for number in range(3):
-        server.add(f"greedy{number}", "1.0", requires=[f"demo!=0.{number}{n}" for n in range(150)])
+        server.add(f"greedy{number}", "1.0", requires=[f"demo<{number}.{n}" for n in range(150)])
     server.add("broad", "1.0", requires=[f"other{n}<2" for n in range(700)])
     one = client()
     for name in ("greedy0", "greedy1", "greedy2", "broad"):
@@ -361,10 +361,29 @@ def test_a_project_may_ask_little_of_another(server: IndexServer, client: MakeCl
     assert len(one.store.all_noted("wants")) == 501
 
 
+def test_who_only_leaves_out_old_versions_wants_nothing_further(
+    server: IndexServer, client: MakeClient
+) -> None:
+    """The newest versions meet that, and those to come; what a future or the newest one may not is noted."""
+    for version in ("1.0", "1.1", "2.0"):
+        server.add("demo", version)
+    server.add("old", "1.0", requires=["demo!=1.0,>=0.5", "demo!=1.*"])
+    server.add("new", "1.0", requires=["demo!=2.0"])
+    server.add("future", "1.0", requires=["demo!=3.0"])
+    server.add("bounded", "1.0", requires=["demo<3"])
+    one = client(budget=replace(QUICK, depth=1))
+    noted: set[str] = set()
+    for name, wanted in (("old", ""), ("new", "!=2.0"), ("future", "!=3.0"), ("bounded", "<3")):
+        one.records(name)
+        noted |= {wanted} - {""}
+        assert one.store.noted("wants", ProjectName("demo")) == noted
+    assert one.records("demo") == ["demo-1.1", "demo-2.0"]
+
+
 def test_what_is_wanted_of_a_project_has_an_end(
     server: IndexServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(offering, "_WANTED", 5)
+    monkeypatch.setattr(wants, "_WANTED", 5)
     for number in range(7):
         server.add(f"app{number}", "1.0", requires=[f"demo<{number}"])
     one = client()

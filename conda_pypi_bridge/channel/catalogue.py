@@ -96,8 +96,9 @@ class Catalogue:
         if projects is None:
             self._projects = AllProjects(index, store, fresh_seconds=budget.index_seconds)
         else:
-            self._projects = SomeProjects(self._offering.want(projects), store, self._offering.wants)
-            self._following = Following(self._projects, self._supply, store, self._offering)
+            wants = self._offering.wants
+            self._projects = SomeProjects(wants.add(projects), store, wants.kind)
+            self._following = Following(self._projects, self._supply, wants)
         self._index = ShardIndex(
             scope,
             store,

@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
-from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from .. import __version__, translate
+from .. import __version__
 from ..credentials import public_url
 from ..errors import (
     BridgeError,
@@ -40,25 +38,18 @@ from .failures import Failures, Refusals, is_passing
 from .model import Published, Scope
 from .store import ChannelStore
 from .tasks import Tasks
+from .wants import Wants
 
 _log = logging.getLogger(__name__)
 
-#: Kinds of notes on a project: specifiers and extras of it that others require, all extras that it was seen
-#: to have, and what its page was seen to say.
-WANTS, WANTED_EXTRAS, EXTRAS, PAGES = "wants", "wanted-extras", "extras", "pages"
+#: Kinds of notes on a project: all extras that it was seen to have, and what its page was seen to say.
+EXTRAS, PAGES = "extras", "pages"
 
 #: Plans that are remembered.
 _PLANS = 2000
 
 #: Wheels of a project that one subdir is offered, however many versions others require.
 _MOST = 300
-
-#: What strangers may have noted: requirements of a wheel, specifiers of a wheel for one project, and of a
-#: project in all.
-_REQUIREMENTS, _SPECIFIERS, _WANTED = 500, 10, 300
-
-#: A specifier of these alone is met by the newest version, if by any.
-_OPEN = frozenset({">=", ">"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,9 +123,8 @@ class Offering:
         self._readers = readers
         self._refusals = refusals
         self._failures = Failures()
-        self._follows = follows
-        #: The kinds of notes that tell what is wanted here.
-        self.wants, self.wanted_extras = f"{WANTS}{follows}", f"{WANTED_EXTRAS}{follows}"
+        #: What others require of projects.
+        self.wants = Wants(scope, index, store, depth=depth, follows=follows)
         #: Whether clients take wheels as they are.
         self.direct = direct
         self._plans: Once[tuple[str, ...], Plan] = Once(most=_PLANS)
@@ -154,16 +144,6 @@ class Offering:
         urls = [public_url(url) for url in (*self._index.config.indexes, *self._index.config.find_links)]
         return hashlib.sha256(json.dumps(urls).encode()).hexdigest()[:12]
 
-    def want(self, requirements: Iterable[Requirement]) -> list[ProjectName]:
-        """Note what somebody requires, and return the projects."""
-        projects = []
-        for requirement in requirements:
-            project = ProjectName(canonicalize_name(requirement.name))
-            projects.append(project)
-            self._store.note(self.wants, project, [str(requirement.specifier)])
-            self._store.note(self.wanted_extras, project, map(canonicalize_name, requirement.extras))
-        return projects
-
     def look(self, project: ProjectName, *, renew: bool = False) -> ProjectPage | None:
         """What the index has of a project now; that something changed is noted.
 
@@ -181,8 +161,7 @@ class Offering:
         page = self.look(project, renew=renew)
         if page is None:
             return Plan()
-        wants = self._store.noted(self.wants, project)
-        extras = self._store.noted(self.wanted_extras, project)
+        wants, extras = self.wants.of(project), self.wants.extras_of(project)
         key = (project, subdir, _state(page), *sorted(wants), "", *sorted(extras))
         plan = self._plans.get(key, lambda: self._make(page, subdir, wants))
         if plan.unsure or plan.lacking:
@@ -253,7 +232,7 @@ class Offering:
         if (count := len(candidate.metadata.extras)) > offers.EXTRAS:
             _log.warning("%s has %d extras: most are left out", candidate.wheel.filename, count)
         if made:
-            self._note_requirements(candidate)
+            self.wants.note(candidate)
             self._note_extras(candidate.wheel.project, {record.extra for record in made} - {""})
         return [record for record in made if record.extra] if self.direct else made
 
@@ -271,31 +250,6 @@ class Offering:
             self._refusals.tell(candidate.wheel.project, candidate.wheel.filename, error)
             return []
         return [entry for there, entry in entries.items() if there == subdir]
-
-    def _note_requirements(self, candidate: Candidate) -> None:
-        extras = candidate.metadata.extras
-        if self._follows:
-            extras &= self._store.noted(self.wanted_extras, candidate.wheel.project)
-        wanted: dict[ProjectName, set[str]] = {}
-        required = _requirements(candidate, self._scope, extras)
-        if len(required) > _REQUIREMENTS:
-            _log.warning(
-                "%s has %d requirements: most are passed over", candidate.wheel.filename, len(required)
-            )
-        for requirement in required[:_REQUIREMENTS]:
-            project = ProjectName(canonicalize_name(requirement.name))
-            if self._follows:
-                self._store.note(self.wanted_extras, project, map(canonicalize_name, requirement.extras))
-            if project != candidate.wheel.project and (self._follows or _is_bounded(requirement.specifier)):
-                wanted.setdefault(project, set()).add(str(requirement.specifier))
-        for project, texts in wanted.items():
-            known = self._store.noted(self.wants, project)
-            first = sorted(texts)[:_SPECIFIERS]
-            new = [text for text in first if text not in known]
-            room = max(0, _WANTED - len(known))
-            if len(new) > room or len(first) < len(texts):
-                _log.warning("%s wants too much of %s", candidate.wheel.filename, project)
-            self._store.note(self.wants, project, new[:room])
 
     def _note_extras(self, project: ProjectName, extras: set[str]) -> None:
         with self._extras:  # the list only grows at its end: clients have placeholders that count on it
@@ -331,23 +285,6 @@ def python_for(record: PackageRecord, scope: Scope) -> str:
 
 def _releases(python: Version) -> Iterator[Version]:
     return (Version(f"{python}.{micro}") for micro in range(30))
-
-
-def _requirements(candidate: Candidate, scope: Scope, extras: frozenset[str]) -> Sequence[Requirement]:
-    """What a wheel and its extras require in any of the targets, as far as it can be told."""
-    found: dict[Requirement, None] = {}
-    for target in scope.targets("noarch"):
-        try:
-            required = translate.requirements(candidate.metadata, target, extras)
-        except Untranslatable:
-            continue
-        found.update(dict.fromkeys(required))
-    return list(found)
-
-
-def _is_bounded(specifier: SpecifierSet) -> bool:
-    """Whether the newest version need not meet it although another does."""
-    return any(clause.operator not in _OPEN or Version(clause.version).is_prerelease for clause in specifier)
 
 
 @lru_cache(maxsize=16384)

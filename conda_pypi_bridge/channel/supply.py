@@ -20,6 +20,7 @@ from .packages import Packages
 from .projects import Projects
 from .store import ChannelStore
 from .tasks import Tasks
+from .wants import Wants
 
 #: The kind of notes on a project of wheels that the index did not have for a while.
 _MENDED = "mended"
@@ -146,7 +147,7 @@ class Supply:
 
     def restore(self, item: Published) -> None:
         """Have a package built again that was taken away."""
-        self._store.note(self._offering.wants, item.project, [f"=={item.entry['version']}"])
+        self._store.note(self._offering.wants.kind, item.project, [f"=={item.entry['version']}"])
         self._owe(item.project)
 
     @property
@@ -265,11 +266,10 @@ class Supply:
 class Following:
     """Finds out what projects require, and what that requires, so that a channel of them is complete."""
 
-    def __init__(self, projects: Projects, supply: Supply, store: ChannelStore, offering: Offering) -> None:
+    def __init__(self, projects: Projects, supply: Supply, wants: Wants) -> None:
         self._projects = projects
         self._supply = supply
-        self._store = store
-        self._offering = offering
+        self._wants = wants
         self._done: set[tuple[object, ...]] = set()
 
     def follow(self, seconds: float) -> None:
@@ -288,8 +288,7 @@ class Following:
 
     def _state(self, project: ProjectName) -> tuple[ProjectName, frozenset[str], frozenset[str]]:
         """A project, and what is wanted of it."""
-        wants, extras = self._offering.wants, self._offering.wanted_extras
-        return project, self._store.noted(wants, project), self._store.noted(extras, project)
+        return project, self._wants.of(project), self._wants.extras_of(project)
 
 
 def _succeeded(future: Future[Any]) -> bool:
