@@ -260,7 +260,9 @@ def _extra_fields(data: bytes, name: bytes) -> dict[int, bytes]:
 
 def _zip64_values(extra: dict[int, bytes], values: tuple[int, ...], name: bytes) -> tuple[int, ...]:
     """`values` with those that say "see the ZIP64 field" replaced by what it holds (APPNOTE 4.5.3)."""
-    wanted = sum(value == _IN_ZIP64 for value in values)
+    wanted = values.count(_IN_ZIP64)
+    if not wanted:
+        return values
     field = extra.get(_ZIP64, b"")
     if len(field) < 8 * wanted:
         raise BadArchive("extra", "the ZIP64 field lacks a value", name.decode(errors="replace"))

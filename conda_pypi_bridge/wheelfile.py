@@ -7,12 +7,13 @@ name, with hyphens, is the `rule` of the `WheelRefused` that it causes.
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from posixpath import dirname
 from typing import BinaryIO, NamedTuple
 from unicodedata import category, normalize
 
@@ -34,6 +35,9 @@ MAX_MEMBERS = 200_000
 #: Bytes of UTF-8 that a member's name, and each part of it, may have.
 MAX_PATH = 1024
 MAX_PART = 255
+
+#: The largest wheel, in bytes, that is read once and for all: most are smaller, and their members many.
+_IN_MEMORY = 16 << 20
 
 _SCRIPT_NAME = re.compile(r"\w[\w.+-]*")
 _STRONG = frozenset(["sha256", "sha384", "sha512"])
@@ -98,7 +102,8 @@ def relative_names(wheel: WheelFile) -> Iterator[Complaint]:
 def short_names(wheel: WheelFile) -> Iterator[Complaint]:
     """Longer parts cannot be created on the usual file systems, longer paths not below most prefixes."""
     for name in _names(wheel):
-        if len(name.encode()) > MAX_PATH or any(len(part.encode()) > MAX_PART for part in name.split("/")):
+        encoded = name.encode()
+        if len(encoded) > MAX_PATH or max(map(len, encoded.split(b"/"))) > MAX_PART:
             yield Complaint(f"longer than {MAX_PATH} bytes, or a part longer than {MAX_PART}", name)
 
 
@@ -230,7 +235,7 @@ def distinct_places(wheel: WheelFile) -> Iterator[Complaint]:
             yield Complaint("another member would be installed to the same place", member.entry.name)
         seen.add(member.place)
         places[member.place] = None
-    folders = _folders(places)
+    folders = folders_above(places)
     spellings: dict[str, str] = {}
     for path in [*places, *folders]:
         key = normalize("NFC", normalize("NFD", path).casefold())
@@ -308,7 +313,8 @@ def open_wheel(path: Path, expected: Wheel, *, allow_hooks: bool = False) -> Ite
     `expected` is what the index said of it. `allow_hooks` accepts files that run when an environment
     is activated, and menu entries. Raises `WheelRefused`.
     """
-    with path.open("rb") as file:
+    with path.open("rb") as opened:
+        file = io.BytesIO(opened.read()) if os.fstat(opened.fileno()).st_size <= _IN_MEMORY else opened
         _check_digest(file, expected)
         wheel = WheelFile(file, expected)
         for rule in RULES if allow_hooks else (*RULES, no_hooks):
@@ -326,13 +332,13 @@ def _check_digest(file: BinaryIO, expected: Wheel) -> None:
         raise WheelRefused(expected.filename, "wheel-hash", "not the sha256 and size that the index gives")
 
 
-def _folders(places: Iterable[str]) -> set[str]:
-    """Every folder above one of `places`."""
+def folders_above(places: Iterable[str]) -> set[str]:
+    """Every folder above one of `places`, which are relative paths with ``/``."""
     found: set[str] = set()
-    above = {dirname(place) for place in places} - {""}
+    above = {place.rpartition("/")[0] for place in places} - {""}
     while above:
         found |= above
-        above = {dirname(folder) for folder in above} - found - {""}
+        above = {folder.rpartition("/")[0] for folder in above} - found - {""}
     return found
 
 

@@ -94,6 +94,7 @@ RANKS = {
     "engines": 20,
     "prefix": 20,
     "store": 20,
+    "turns": 19,
     "condarc": 20,
     "condarcfile": 20,
     "config": 20,
