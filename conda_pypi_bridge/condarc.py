@@ -6,6 +6,8 @@ files, ``$CONDARC``, then ``CONDA_*`` variables (conda documentation, "Searching
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +15,23 @@ from typing import Any
 
 from .errors import ConfigError
 
-_SYSTEM = ("/etc/conda", "/var/lib/conda")
+#: The folders of the whole machine; `True` is for Windows.
+_SYSTEM = {True: ("C:/ProgramData/conda",), False: ("/etc/conda", "/var/lib/conda")}
+
 _LISTS = ("channels", "default_channels", "pinned_packages", "pkgs_dirs")
 _MAPS = ("custom_channels", "plugins", "proxy_servers")
 _PLAIN = ("channel_alias", "channel_priority", "ssl_verify", "offline", "subdir", "always_yes")
+
+#: Other names that conda has for settings.
+_ALIASES = {"channel": "channels", "verify_ssl": "ssl_verify", "yes": "always_yes"}
+
+#: Settings in which conda puts in environment variables (conda documentation, "Expansion of environment
+#: variables"); people keep the passwords of channels there.
+_EXPANDED = (
+    *("channels", "default_channels", "custom_channels", "channel_alias"),
+    *("pkgs_dirs", "proxy_servers", "ssl_verify"),
+)
+_VARIABLE = re.compile(r"\$(?:(?P<plain>\w+)|\{(?P<braced>[^}]*)\})", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +56,23 @@ class CondaConfig:
 def load(prefix: Path, environ: Mapping[str, str], home: Path, *, root: Path | None = None) -> CondaConfig:
     """The configuration that conda would have for `prefix`; `root` is its installation, where known.
 
-    Raises `ConfigError` for a file that is not YAML or not a mapping.
+    Raises `ConfigError` for a file that is not YAML or not a mapping, and for a setting of another type than
+    conda's.
     """
     merged: dict[str, Any] = {}
     for path in files(prefix, environ, home, root or root_prefix(prefix, environ)):
-        for key, value in _read(path).items():
+        for name, value in _read(path).items():
+            key = _ALIASES.get(name, name)
             if value is not None:
+                _check_type(path, key, value)
                 merged[key] = _merge(key, merged.get(key), value)
     for key in (*_LISTS, *_PLAIN):
         text = environ.get(f"CONDA_{key.upper()}")
         if text:
             separator = "&" if key == "pinned_packages" else ","
             merged[key] = [t.strip() for t in text.split(separator)] if key in _LISTS else text
+    for key in merged.keys() & {*_EXPANDED}:
+        merged[key] = _expanded(merged[key], environ)
     return _config(merged)
 
 
@@ -71,10 +91,17 @@ def root_prefix(prefix: Path, environ: Mapping[str, str]) -> Path | None:
     return None
 
 
-def files(prefix: Path, environ: Mapping[str, str], home: Path, root: Path | None) -> Iterator[Path]:
+def files(
+    prefix: Path,
+    environ: Mapping[str, str],
+    home: Path,
+    root: Path | None,
+    *,
+    windows: bool = os.name == "nt",
+) -> Iterator[Path]:
     """Every condarc file there is, least important first."""
     xdg = environ.get("XDG_CONFIG_HOME")
-    folders = [Path(text) for text in _SYSTEM]
+    folders = [Path(text) for text in _SYSTEM[windows]]
     folders += [root] if root else []
     folders += [Path(xdg) / "conda"] if xdg else []
     folders += [home / ".config" / "conda", home / ".conda"]
@@ -98,17 +125,54 @@ def _in_folder(folder: Path) -> Iterator[Path]:
 def _read(path: Path) -> dict[str, Any]:
     # A kernel that asks which files there are has no YAML reader where the bridge is not of its environment.
     from ruamel.yaml import YAML
+
+    return read_with(YAML(typ="safe"), path)
+
+
+def read_with(yaml: Any, path: Path) -> dict[str, Any]:
+    """What a condarc file says, as that ``ruamel.yaml.YAML`` reads it; nothing where it is empty.
+
+    Raises `ConfigError` for a file that cannot be read, and one that is not a mapping.
+    """
     from ruamel.yaml.error import YAMLError
 
     try:
-        content = YAML(typ="safe").load(path.read_text("utf-8")) or {}
+        content = yaml.load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise ConfigError(
             f"{path}: cannot be read as a condarc file: {str(error).splitlines()[0]}"
         ) from None  # the error's own words quote the file
+    if content is None:
+        return {}
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a condarc file holds settings (name: value), this one does not")
     return content
+
+
+def _check_type(path: Path, key: str, value: Any) -> None:
+    """Raises `ConfigError` for a setting that is not of conda's type; settings not read here are conda's."""
+    if key in _LISTS:
+        wanted = "a list of texts"
+        fits = isinstance(value, str) or (
+            isinstance(value, list) and all(isinstance(entry, str | int | float) for entry in value)
+        )
+    elif key in _MAPS:
+        wanted, fits = "a mapping (name: value)", isinstance(value, dict)
+    else:
+        wanted, fits = "one value", key not in _PLAIN or not isinstance(value, list | dict)
+    if not fits:
+        raise ConfigError(f"{path}: {key} must be {wanted}")
+
+
+def _expanded(value: Any, environ: Mapping[str, str]) -> Any:
+    """A value with environment variables put in as `os.path.expandvars` does; unknown ones stay."""
+    if isinstance(value, dict):
+        return {key: _expanded(item, environ) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item, environ) for item in value]
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: environ.get(match["plain"] or match["braced"], match[0]), value)
+    return value
 
 
 def _merge(key: str, old: Any, new: Any) -> Any:

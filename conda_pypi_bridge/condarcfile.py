@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from .condarc import read_with
 from .errors import ConfigError
 from .locks import entry
 
@@ -16,11 +16,14 @@ def set_plugin_setting(path: Path, key: str, value: Any) -> bool:
     """Set ``plugins: key: value`` in the file, or take it out where `value` is None.
 
     Returns whether the file changed. Comments and order stay; the file is replaced as a whole or not at
-    all. Raises `ConfigError` for a file that is no mapping.
+    all. Raises `ConfigError` for a file that cannot be read, or in which ``plugins`` or the whole is no
+    mapping, and `OSError` where it cannot be written.
     """
     yaml = YAML()
-    document = _load(yaml, path)
-    plugins = document.get("plugins") or {}
+    document = read_with(yaml, path) if path.is_file() else {}
+    plugins = {} if document.get("plugins") is None else document["plugins"]
+    if not isinstance(plugins, dict):
+        raise ConfigError(f"{path}: plugins must be a mapping (name: value)")
     if plugins.get(key) == value:
         return False
     if value is None:
@@ -35,21 +38,7 @@ def set_plugin_setting(path: Path, key: str, value: Any) -> bool:
     return True
 
 
-def _load(yaml: YAML, path: Path) -> Any:
-    try:
-        document = yaml.load(path.read_text("utf-8")) if path.is_file() else None
-    except YAMLError as error:
-        raise ConfigError(
-            f"{path}: cannot be read as a condarc file: {str(error).splitlines()[0]}"
-        ) from error
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path}: a condarc file holds settings (name: value), this one does not")
-    return document
-
-
-def _replace(yaml: YAML, path: Path, document: Any) -> None:
+def _replace(yaml: YAML, path: Path, document: dict[str, Any]) -> None:
     path = path.resolve()  # a link to the file stays one
     mode = path.stat().st_mode & 0o777 if path.is_file() else 0o644
     path.parent.mkdir(parents=True, exist_ok=True)

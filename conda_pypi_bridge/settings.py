@@ -28,12 +28,16 @@ from .model import CondaName, ProjectName
 
 _PREFIX = "pypi_bridge_"
 
+#: A thousand years: far below what `datetime` can subtract.
+_MOST_DAYS = 365_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the user settled for good; the command line goes first. URLs may hold credentials.
 
     `private` maps patterns of names to the only index to ask for them, "" to all but the public one.
+    `block` are patterns, too. A project is young until `min_age` after its first release.
     """
 
     enabled: bool = False
@@ -57,13 +61,11 @@ def read(plugins: Mapping[str, Any]) -> Settings:
 
     Raises `ConfigError` for a setting of ours that does not exist or has the wrong type.
     """
-    ours = {key.removeprefix(_PREFIX): value for key, value in plugins.items() if key.startswith(_PREFIX)}
+    ours = {
+        key.removeprefix(_PREFIX): value for key, value in plugins.items() if str(key).startswith(_PREFIX)
+    }
     for key, value in ours.items():
-        if key not in _TYPES:
-            known = ", ".join(_PREFIX + name for name in _TYPES)
-            raise ConfigError(f"condarc: plugins: there is no setting {_PREFIX}{key} (there are: {known})")
-        if not isinstance(value, _TYPES[key]):
-            raise ConfigError(f"condarc: plugins: {_PREFIX}{key} must be a {_spelled(_TYPES[key])}")
+        _check(key, value)
     names = {canonicalize_name(str(project)): str(name) for project, name in ours.get("names", {}).items()}
     return Settings(
         enabled=ours.get("enabled", False),
@@ -78,6 +80,23 @@ def read(plugins: Mapping[str, Any]) -> Settings:
     )
 
 
+def _check(key: str, value: Any) -> None:
+    """Raises `ConfigError` for a setting that does not exist, or has the wrong type or range."""
+    if key not in _TYPES:
+        known = ", ".join(_PREFIX + name for name in _TYPES)
+        raise ConfigError(f"condarc: plugins: there is no setting {_PREFIX}{key} (there are: {known})")
+    kind = _TYPES[key]
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):  # a bool is an int, too
+        raise ConfigError(f"condarc: plugins: {_PREFIX}{key} must be a {_spelled(kind)}")
+    if isinstance(value, int) and not 0 <= value <= _MOST_DAYS:
+        raise ConfigError(f"condarc: plugins: {_PREFIX}{key} must be from 0 to {_MOST_DAYS}")
+    inside = (
+        [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    )
+    if None in inside:  # what YAML reads where nothing is written
+        raise ConfigError(f"condarc: plugins: {_PREFIX}{key} has an entry that says nothing")
+
+
 def _private(patterns: Sequence[Any] | Mapping[Any, Any]) -> dict[str, str]:
     """Patterns alone, or each with its index."""
     if isinstance(patterns, Mapping):
@@ -86,7 +105,9 @@ def _private(patterns: Sequence[Any] | Mapping[Any, Any]) -> dict[str, str]:
 
 
 def _spelled(kind: type | tuple[type, ...]) -> str:
-    return " or a ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+    words = {bool: "boolean", int: "number"}
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return " or a ".join(words.get(one, one.__name__) for one in kinds)
 
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import pytest
 
-from conda_pypi_bridge import settings
+from conda_pypi_bridge import condarc, settings
 from conda_pypi_bridge.condarc import CondaConfig, load, root_prefix
+from conda_pypi_bridge.condarcfile import set_plugin_setting
 from conda_pypi_bridge.errors import ConfigError
 from tests.lab.condas import Conda
 
@@ -62,6 +64,84 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
         load(tmp_path / "x", {}, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "channels: 5\n",
+        "channels: [null]\n",
+        "pkgs_dirs: {a: b}\n",
+        "plugins: [a]\n",
+        "custom_channels: a\n",
+        "ssl_verify: [a]\n",
+    ],
+)
+def test_a_setting_of_another_type_than_condas_is_named(tmp_path: Path, text: str) -> None:
+    configure(tmp_path, text)
+    with pytest.raises(ConfigError, match=rf"\.condarc: {text.partition(':')[0]} must be "):
+        load(tmp_path / "x", {}, tmp_path)
+
+
+def test_settings_that_nothing_here_reads_may_be_anything(tmp_path: Path) -> None:
+    configure(tmp_path, "envs_dirs: [a]\nreport_errors: {a: [b]}\n")
+    assert load(tmp_path / "x", {}, tmp_path) == CondaConfig()
+
+
+VARIABLES = {"WHO": "me", "SECRET": "pass", "STORE": "truststore"}
+
+
+def test_environment_variables_are_put_in_as_conda_does(tmp_path: Path, conda: Conda) -> None:
+    """conda documentation, "Expansion of environment variables": in some settings; unknown ones stay."""
+    conda.home.configure(
+        channels=["https://${WHO}:$SECRET@one.example/a", "$NOBODY/b"],
+        default_channels=["https://two.example/$WHO"],
+        custom_channels={"mine": "https://$WHO.example"},
+        proxy_servers={"https": "https://$WHO:${SECRET}@proxy.example"},
+        ssl_verify="$STORE",
+        pinned_packages=["numpy $WHO"],
+    )
+    shown = conda("config", "--show", "--json", env=VARIABLES).json()
+    found = load(tmp_path / "x", VARIABLES, conda.home.path)
+    assert found.channels == ("https://me:pass@one.example/a", "$NOBODY/b")
+    assert found.default_channels == ("https://two.example/me",)
+    assert found.custom_channels["mine"] == "https://me.example"
+    assert found.proxy_servers == shown["proxy_servers"] == {"https": "https://me:pass@proxy.example"}
+    assert found.ssl_verify == shown["ssl_verify"] == "truststore"
+    assert list(found.pinned_packages) == shown["pinned_packages"] == ["numpy $WHO"]
+
+
+def test_condas_other_names_of_settings_are_read(tmp_path: Path) -> None:
+    configure(tmp_path, "channel: [a]\nverify_ssl: false\nyes: true\n")
+    found = load(tmp_path / "x", {}, tmp_path)
+    assert (found.channels, found.ssl_verify, found.always_yes) == (("a",), False, True)
+
+
+def test_windows_has_its_own_folder_of_the_whole_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere that is a path in the working folder, which is none of conda's."""
+    monkeypatch.chdir(tmp_path)
+    machine = Path("C:/ProgramData/conda/.condarc")
+    configure(machine.parent, "")
+    places = tmp_path / "x", {}, tmp_path / "home", None
+    assert machine in condarc.files(*places, windows=True)
+    assert machine not in condarc.files(*places, windows=False)
+
+
+@pytest.mark.parametrize("text", ["plugins: [a]\n", "plugins: a\n", "- a\n", "a: ["])
+def test_a_file_that_is_no_mapping_is_not_changed(tmp_path: Path, text: str) -> None:
+    configure(tmp_path, text)
+    with pytest.raises(ConfigError, match=r"\.condarc: "):
+        set_plugin_setting(tmp_path / ".condarc", "pypi_bridge_enabled", True)
+    assert (tmp_path / ".condarc").read_text() == text
+
+
+def test_what_a_broken_file_says_is_in_no_part_of_the_error(tmp_path: Path) -> None:
+    configure(tmp_path, "plugins: {a: https://user:secret@index.example, b: [\n")
+    with pytest.raises(ConfigError) as caught:
+        set_plugin_setting(tmp_path / ".condarc", "pypi_bridge_enabled", True)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
 def test_the_root_of_a_named_environment_is_found_without_conda(tmp_path: Path) -> None:
     assert root_prefix(tmp_path / "root" / "envs" / "x", {}) == tmp_path / "root"
     assert root_prefix(tmp_path, {"CONDA_EXE": str(tmp_path / "root" / "bin" / "conda")}) == tmp_path / "root"
@@ -93,6 +173,12 @@ def test_credentials_in_settings_are_not_shown() -> None:
         ({"pypi_bridge_privat": []}, "no setting pypi_bridge_privat"),
         ({"pypi_bridge_private": "acme"}, "must be a list"),
         ({"pypi_bridge_names": ["a"]}, "must be a dict"),
+        ({"pypi_bridge_min_age_days": True}, "must be a number"),
+        ({"pypi_bridge_min_age_days": -1}, "must be from 0 to"),
+        ({"pypi_bridge_min_age_days": 10**12}, "must be from 0 to"),
+        ({"pypi_bridge_names": {"some-project": None}}, "says nothing"),
+        ({"pypi_bridge_private": {"acme-*": None}}, "says nothing"),
+        ({"pypi_bridge_block": [None]}, "says nothing"),
     ],
 )
 def test_a_wrong_setting_is_named(plugins: dict[str, object], message: str) -> None:

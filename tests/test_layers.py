@@ -96,7 +96,7 @@ RANKS = {
     "store": 20,
     "turns": 19,
     "condarc": 20,
-    "condarcfile": 20,
+    "condarcfile": 21,
     "config": 20,
     "index.connections": 20,
     "credentials": 20,
