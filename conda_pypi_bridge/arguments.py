@@ -296,6 +296,12 @@ def configure_serve(made: argparse.ArgumentParser) -> None:
     option(made_of, "--list", metavar="FILE", help="requirements to build now, closure included")
     option(made_of, "--versions", type=COUNT, metavar="N", help="of each project (default: 3)")
     option(made_of, "--max-size", type=COUNT, metavar="MB", help="of a wheel that is built (default: 1024)")
+    option(
+        made_of, "--min-free", type=DEPTH, metavar="MB", help="with less on the disk, build nothing (1024)"
+    )
+    option(
+        made_of, "--keep-days", type=COUNT, metavar="N", help="delete what nobody asks for in N days (never)"
+    )
     option(made_of, "--budget", type=SECONDS, metavar="SECONDS", help="to build for one request (default: 5)")
     add_indexes(made.add_argument_group("package index"))
     option(made, "-q", "--quiet", action="store_true", help="log no requests but those that failed")

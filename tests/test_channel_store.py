@@ -228,3 +228,23 @@ def test_more_entries_than_fit_into_memory_are_read_again(
 def test_a_url_that_no_file_system_reads_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="cannot be used"):
         ChannelStore("nonsense://x")
+
+
+def test_of_two_who_create_one_file_at_once_the_first_wins(url: str, tmp_path: Path) -> None:
+    """Both have seen that there is none: what decides is the file system, as a bucket does."""
+    one, other = ChannelStore(url), ChannelStore(url)
+    for store in (one, other):
+        store._size = lambda path: None  # type: ignore[method-assign]
+    first = added(one, tmp_path / "one", b"first")
+    assert added(other, tmp_path / "other", b"second").entry["sha256"] == first.entry["sha256"]
+    assert ChannelStore(url).find("noarch", first.fn) == first
+
+
+def test_documents_are_listed_and_dropped(store: ChannelStore) -> None:
+    assert store.documents("some") == []
+    for name in ("some/b", "some/a", "other"):
+        store.keep(name, b"")
+    assert store.documents("some") == ["a", "b"]
+    store.drop("some/a")
+    store.drop("some/a")
+    assert store.documents("some") == ["b"]

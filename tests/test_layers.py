@@ -55,6 +55,7 @@ RANKS = {
     "channel.shardindex": 34,
     "channel.offering": 33,
     "channel.packages": 33,
+    "channel.usage": 32,
     "channel.wants": 32,
     "channel.projects": 32,
     "channel.store": 31,

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from conda_pypi_bridge.channel.store import ChannelStore
 from tests.channelserver import Command, serve_words, unpacked
 from tests.indexserver import IndexServer, sleeps
 from tests.lab.condas import Home, run
@@ -76,8 +77,12 @@ def test_a_build_under_way_does_not_keep_it_from_stopping(
 
 
 def _first_shard(shards: str) -> str:
+    return _shard_of(shards, "moo")
+
+
+def _shard_of(shards: str, name: str) -> str:
     index = unpacked(requests.get(shards).content)
-    digest = index["shards"]["moo"].hex()
+    digest = index["shards"][name].hex()
     return f"{shards.rpartition('/')[0]}/{index['info']['shards_base_url']}{digest}.msgpack.zst"
 
 
@@ -122,6 +127,43 @@ def test_wheels_beyond_a_size_are_not_built(
         answer = requests.get(_first_shard(f"{command.url}/noarch/repodata_shards.msgpack.zst"))
         packages = unpacked(answer.content)["packages.conda"]
     assert [entry["version"] for entry in packages.values()] == ["1.0"]
+
+
+def test_on_a_full_disk_nothing_is_built_and_what_is_there_is_served(
+    user: Home, options: list[str | Path], index: IndexServer, tmp_path: Path
+) -> None:
+    with Command(serve_words(*options), user.environment(), tmp_path / "log") as command:
+        shard = _first_shard(f"{command.url}/noarch/repodata_shards.msgpack.zst")
+        (fn,) = unpacked(requests.get(shard).content)["packages.conda"]
+    index.add("milk", "1.0")
+    projects = Path(options[options.index("--projects") + 1])
+    projects.write_text("moo\nmilk\n")
+    words = serve_words(*options, "--min-free", "1000000")
+    with Command(words, user.environment(), tmp_path / "log") as command:
+        base = command.url.removesuffix("/pypi")
+        assert requests.get(f"{command.url}/noarch/{fn}").status_code == 200
+        shards = f"{command.url}/noarch/repodata_shards.msgpack.zst"
+        assert unpacked(requests.get(_shard_of(shards, "moo")).content)["packages.conda"].keys() == {fn}
+        answer = requests.get(_shard_of(shards, "milk"))
+        assert answer.status_code == 503 and int(answer.headers["Retry-After"]) > 0
+        ready = requests.get(f"{base}/readyz")
+        assert ready.status_code == 200 and "nothing new is built" in ready.text
+        assert 'pypi_bridge_disk_free_bytes{channel="pypi"}' in requests.get(f"{base}/metrics").text
+        assert any("are to stay free" in line["event"] for line in command.lines)
+    assert index.count(r"milk.*\.whl$") == 0
+
+
+def test_what_was_asked_for_is_noted_where_packages_are_to_go(
+    user: Home, options: list[str | Path], tmp_path: Path
+) -> None:
+    words = serve_words(*options, "--keep-days", "30", "--store", tmp_path / "store")
+    with Command(words, user.environment(), tmp_path / "log") as command:
+        shard = _first_shard(f"{command.url}/noarch/repodata_shards.msgpack.zst")
+        (fn,) = unpacked(requests.get(shard).content)["packages.conda"]
+        assert command.end(signal.SIGTERM)[0] == 0
+    store = ChannelStore(tmp_path / "store")
+    (name,) = store.documents("used")
+    assert store.kept(f"used/{name}") == f"noarch/{fn}".encode()
 
 
 def test_what_the_settings_block_is_nowhere(

@@ -29,6 +29,7 @@ from .shardindex import ShardIndex, own_records
 from .store import ChannelStore, Damaged
 from .supply import Budget, Following, Supply
 from .tasks import Tasks
+from .usage import Usage
 from .withdrawals import Withdrawals
 
 __all__ = ["Budget", "Catalogue"]
@@ -54,7 +55,8 @@ class Catalogue:
     It has all projects of the index, or, with `projects`, these and what they require. `index` is to be made
     with the budget's `page_seconds`. Where it is `direct`, its shards have the index's own wheels (CEP 48),
     and packages for extras alone. Its methods may be called from many threads, take no longer than the
-    budget says, and raise `Busy` where there is nothing to tell yet.
+    budget says, and raise `Busy` where there is nothing to tell yet. `usage` is told of packages that are
+    handed out.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Catalogue:
         projects: Iterable[Requirement] | None = None,
         budget: Budget | None = None,
         packages: Packages | None = None,
+        usage: Usage | None = None,
         direct: bool = False,
     ) -> None:
         self.scope = scope
@@ -75,6 +78,7 @@ class Catalogue:
         self._names = names
         self._budget = budget = budget or Budget()
         self._packages = packages or Packages(store, index)
+        self._usage = usage
         self._readers: Tasks[CoreMetadata | BridgeError] = Tasks("readers", 16, 16 * budget.waiting)
         self._offering = Offering(
             scope,
@@ -221,7 +225,10 @@ class Catalogue:
                 return None
         artefact = Artefact(**{key: item.entry[key] for key in ("sha256", "md5", "size")})
         try:
-            return artefact, self.store.open(artefact.sha256, artefact.size)
+            opened = self.store.open(artefact.sha256, artefact.size)
+            if self._usage is not None:
+                self._usage.asked(item)
+            return artefact, opened
         except Damaged:
             self.store.retract(item)
             self._supply.restore(item)
@@ -272,10 +279,19 @@ class Catalogue:
         """Why the index did not answer when all its projects were asked for last; "" where it did."""
         return str(getattr(self._projects, "problem", None) or "")
 
+    @property
+    def restriction(self) -> str:
+        """Why packages that are not there yet are not to be had; "" where they are."""
+        return self._packages.full
+
     def statistics(self) -> dict[str, int]:
-        """Numbers for whoever runs this: names, shards in memory, what is being done and what waits."""
-        roster = self._projects.known
-        return {"names": len(roster), "shards": len(self._shards), **self._supply.statistics}
+        """Numbers for whoever runs this: names, shards in memory, free bytes, what is done and what waits."""
+        return {
+            "names": len(self._projects.known),
+            "shards": len(self._shards),
+            "disk_free_bytes": self._packages.free,
+            **self._supply.statistics,
+        }
 
 
 def _list_digest(projects: Iterable[Requirement]) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -74,6 +75,7 @@ class ChannelStore:
         self.folder: Path | None = Path(self._root) if "file" in _protocols(self._fs) else None
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
+        self._exclusive = {"mode": "create"} if _has_modes(self._fs) else {}
         self._listings = Listings(self._list, fresh_seconds)
         self._fingerprints = {prefix: Fingerprints() for prefix in ("projects", "notes")}
         self._lock = threading.Lock()
@@ -127,19 +129,17 @@ class ChannelStore:
         self._listings.add(f"packages/{item.subdir}", f"{item.fn}.json")
         return self.find(item.subdir, item.fn) or item
 
-    def retract(self, item: Published) -> None:
-        """Take a damaged package away, so that it is built again; another build's entry stays."""
-        sha256, listed = item.entry["sha256"], _entry_paths(item)
-        with self._lock:
-            for path in listed:
-                self._remembered -= len(self._read.pop(path, b""))
-        there = [path for path in listed for one in self._entries([path]) if one.entry["sha256"] == sha256]
-        with self._lock:
-            for path in there:
-                self._remembered -= len(self._read.pop(path, b""))
-        for path in (_artefact_path(str(sha256)), *reversed(there)):
-            with contextlib.suppress(FileNotFoundError):
-                self._fs.rm_file(self._key(path))
+    def retract(self, *items: Published) -> None:
+        """Take packages away, so that they are built when they are asked for; another build's entry stays."""
+        for item in items:
+            sha256, listed = item.entry["sha256"], _entry_paths(item)
+            self._forget(listed)
+            there = [
+                path for path in listed for one in self._entries([path]) if one.entry["sha256"] == sha256
+            ]
+            self._forget(there)
+            for path in (*reversed(there), _artefact_path(str(sha256))):
+                self._remove(path)
         self._listings.forget()
 
     def find(self, subdir: str, fn: str) -> Published | None:
@@ -222,6 +222,14 @@ class ChannelStore:
         content = raw[_HASH_SIZE:]
         return content if hashlib.sha256(content).digest() == raw[:_HASH_SIZE] else None
 
+    def documents(self, folder: str) -> list[str]:
+        """The names of the documents in a folder of theirs, in order."""
+        return sorted(self._list(f"documents/{folder}"))
+
+    def drop(self, name: str) -> None:
+        """Delete the document of that name, if it is there."""
+        self._remove(f"documents/{name}")
+
     def identity(self) -> str:
         """Text that tells this store from any other, also from one that was at its place before."""
         known = self.kept("identity")
@@ -244,11 +252,27 @@ class ChannelStore:
             return None
 
     def _create(self, path: str, content: bytes) -> None:
-        """Write a file that is not there yet; one that is stays as it is."""
+        """Write a file that is not there yet; one that is stays as it is.
+
+        Of two that write at once the first one wins where the file system has such a mode (for S3:
+        If-None-Match). Elsewhere it is the last one, with the same content: the same release makes the same
+        package of a wheel, and a note's name tells its text.
+        """
         if self.folder is not None:
             place_blocks(self.folder, [content], self.folder / path, replace=False)
         elif self._size(path) is None:
-            self._fs.pipe_file(self._key(path), content)
+            with contextlib.suppress(FileExistsError):
+                self._fs.pipe_file(self._key(path), content, **self._exclusive)
+
+    def _remove(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.rm_file(self._key(path))
+
+    def _forget(self, paths: Iterable[str]) -> None:
+        """Remember the contents of files no more."""
+        with self._lock:
+            for path in paths:
+                self._remembered -= len(self._read.pop(path, b""))
 
     def _list(self, prefix: str) -> set[str]:
         if self.folder is not None:
@@ -322,6 +346,12 @@ def _stamped(content: bytes) -> bytes:
 
 def _protocols(fs: Any) -> tuple[str, ...]:
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def _has_modes(fs: Any) -> bool:
+    """Whether a file system tells writing what is not there yet from writing over what is."""
+    write = getattr(fs, "_pipe_file", None) or fs.pipe_file
+    return "mode" in inspect.signature(write).parameters
 
 
 def _files_below(folder: Path) -> Iterator[str]:

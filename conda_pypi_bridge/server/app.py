@@ -198,7 +198,9 @@ class Server:
         """Whether clients would get an answer: an index can be made of what the store and the index have."""
         request.scope["state"][ROUTE] = "health"
         await self._listed(f"{CHANNEL} noarch/{_INDEX}", self._main.shard_index, "noarch")
-        return plain(200, "ready", {"Cache-Control": "no-store"})
+        restriction = self._main.restriction
+        told = f"ready, but nothing new is built: {restriction}" if restriction else "ready"
+        return plain(200, told, {"Cache-Control": "no-store"})
 
     async def _figures(self, request: Request) -> Response:
         request.scope["state"][ROUTE] = "metrics"

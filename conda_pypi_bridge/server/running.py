@@ -29,11 +29,13 @@ from ..requirementfiles import RequirementFile
 from ..specs import parse_spec
 from ..store import cache_folder, index_cache
 from .curated import publish_curated
+from .keeping import collect_unused, save
 from .logs import log
 from .permitted import PermittedIndex
 
 if TYPE_CHECKING:
     from ..channel.catalogue import Catalogue
+    from ..channel.usage import Usage
     from .limits import Limits
 
 HOST, PORT = "127.0.0.1", 8650
@@ -43,6 +45,9 @@ SUBDIRS = ("linux-64", "linux-aarch64", "osx-64", "osx-arm64", "win-64")
 
 #: The most that a wheel may have, in MiB, to be made a package of: strangers choose what is built.
 MAX_SIZE = 1024
+
+#: What is to stay free on the disk, in MiB.
+MIN_FREE = 1024
 
 _OPEN = (
     "others than this machine can reach this server and need no token: what it has built for them, it asks "
@@ -66,13 +71,15 @@ def carry_out(args: argparse.Namespace) -> int:
     host, port = getattr(args, "host", HOST), getattr(args, "port", PORT)
     configure(quiet=bool(getattr(args, "quiet", False)))
     with listen(host, port) as listening:
-        channels = _channels(args)
+        channels, usage = _channels(args)
         if not (tokens or _is_loopback(listening)):
             log.warning(_OPEN)
         print(_welcome(listening, locked=bool(tokens)), flush=True)
         application = Server(channels, tokens=tokens, limits=limits).application()
         ended_by = _serve(application, listening, limits)
     _close(channels.values(), limits.grace)
+    if usage is not None:
+        save(usage)
     return _STATUS[ended_by]
 
 
@@ -98,11 +105,15 @@ def _require_libraries() -> None:
         raise NoLibrary("serve", str(error.name), "server") from None
 
 
-def _channels(args: argparse.Namespace) -> dict[str, Catalogue]:
-    """What is to be served: packages, and wheels as they are. Raises `BridgeError` for unusable options."""
+def _channels(args: argparse.Namespace) -> tuple[dict[str, Catalogue], Usage | None]:
+    """What is to be served: packages, and wheels as they are; and what notes their use, where it matters.
+
+    Raises `BridgeError` for unusable options.
+    """
     from ..channel.catalogue import Budget, Catalogue
     from ..channel.packages import Packages
     from ..channel.store import ChannelStore
+    from ..channel.usage import Usage
     from .app import CHANNEL, WHEELS
 
     scope = scope_of(args, SUBDIRS)
@@ -113,8 +124,15 @@ def _channels(args: argparse.Namespace) -> dict[str, Catalogue]:
     listed = getattr(args, "projects", None)
     projects = _requirements(listed) if listed else None
     curated = _requests(args.list) if getattr(args, "list", None) else []
-    size_limit = getattr(args, "max_size", MAX_SIZE) << 20
-    packages = Packages(store, index, size_limit=size_limit)  # of both: an extra of a wheel is a package
+    days = getattr(args, "keep_days", None)
+    usage = None if days is None else Usage(store, days)
+    packages = Packages(  # of both: an extra of a wheel is a package
+        store,
+        index,
+        size_limit=getattr(args, "max_size", MAX_SIZE) << 20,
+        floor=getattr(args, "min_free", MIN_FREE) << 20,
+        usage=usage,
+    )
     made = {
         label: Catalogue(
             scope,
@@ -125,13 +143,16 @@ def _channels(args: argparse.Namespace) -> dict[str, Catalogue]:
             projects=projects,
             budget=budget,
             packages=packages,
+            usage=usage,
             direct=label == WHEELS,
         )
         for label in (CHANNEL, WHEELS)
     }
     if curated:
         publish_curated(curated, made[CHANNEL], index, names)
-    return made
+    if usage is not None:
+        collect_unused(usage, ("noarch", *scope.subdirs))
+    return made, usage
 
 
 def _index(args: argparse.Namespace, page_seconds: float) -> tuple[Index, Names]:
