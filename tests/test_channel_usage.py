@@ -10,7 +10,7 @@ import pytest
 from conda_pypi_bridge.channel.model import Published
 from conda_pypi_bridge.channel.store import ChannelStore
 from conda_pypi_bridge.channel.usage import Usage
-from tests.test_channel_store import added, store, url  # noqa: F401
+from tests.test_channel_store import added
 
 FIRST = dt.date(2026, 1, 1)
 
@@ -29,12 +29,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def items(store: ChannelStore, tmp_path: Path) -> list[Published]:  # noqa: F811
+def store(tmp_path: Path) -> ChannelStore:
+    return ChannelStore(tmp_path / "store")
+
+
+@pytest.fixture
+def items(store: ChannelStore, tmp_path: Path) -> list[Published]:
     names = [f"demo-{number}-0.conda" for number in range(3)]
     return [added(store, tmp_path / "made", name.encode(), name) for name in names]
 
 
-def there(store: ChannelStore) -> list[str]:  # noqa: F811
+def there(store: ChannelStore) -> list[str]:
     return [item.fn for item in store.published_in("noarch")]
 
 
@@ -42,7 +47,7 @@ def test_what_nobody_asks_for_goes_and_can_be_had_again(
     store: ChannelStore,
     items: list[Published],
     clock: Clock,
-    tmp_path: Path,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     usage = Usage(store, 10, today=clock)
     assert usage.collect(["noarch"]) == 0
@@ -54,7 +59,8 @@ def test_what_nobody_asks_for_goes_and_can_be_had_again(
     assert usage.collect(["noarch"]) == 2
     assert there(store) == [items[0].fn]
     assert store.fingerprints() != before
-    assert store.local_path("0") is None or not Path(str(store.local_path(_hash(items[1])))).exists()
+    gone = store.local_path(items[1].entry["sha256"])
+    assert gone is not None and not gone.exists()
     assert added(store, tmp_path / "again", items[1].fn.encode(), items[1].fn) == items[1]
     usage.asked(items[1])
     clock.day = 20
@@ -62,18 +68,14 @@ def test_what_nobody_asks_for_goes_and_can_be_had_again(
     assert there(store) == [items[1].fn]
 
 
-def _hash(item: Published) -> str:
-    return str(item.entry["sha256"])
-
-
 def test_what_another_process_was_asked_for_stays(
-    url: str,
+    tmp_path: Path,
     store: ChannelStore,
     items: list[Published],
-    clock: Clock,  # noqa: F811
+    clock: Clock,
 ) -> None:
     one = Usage(store, 5, today=clock)
-    other = Usage(ChannelStore(url), 5, today=clock)
+    other = Usage(ChannelStore(tmp_path / "store"), 5, today=clock)
     one.save()
     clock.day = 4
     other.asked(items[2])
@@ -86,7 +88,7 @@ def test_what_another_process_was_asked_for_stays(
 def test_old_notes_of_what_was_asked_for_go(
     store: ChannelStore,
     items: list[Published],
-    clock: Clock,  # noqa: F811
+    clock: Clock,
 ) -> None:
     usage = Usage(store, 3, today=clock)
     for clock.day in range(20):
@@ -98,7 +100,7 @@ def test_old_notes_of_what_was_asked_for_go(
 def test_a_store_that_was_used_before_this_was_noted_keeps_everything_at_first(
     store: ChannelStore,
     items: list[Published],
-    clock: Clock,  # noqa: F811
+    clock: Clock,
 ) -> None:
     clock.day = 100
     assert Usage(store, 30, today=clock).collect(["noarch"]) == 0
