@@ -28,6 +28,7 @@ from conda_pypi_bridge.index.answers import Limits as IndexLimits
 from conda_pypi_bridge.names import Names
 from conda_pypi_bridge.server.app import CHANNEL, WHEELS, Server
 from conda_pypi_bridge.server.limits import Limits, Tokens
+from conda_pypi_bridge.server.protocol import configuration
 from conda_pypi_bridge.server.running import listen
 from tests.indexserver import IndexServer
 
@@ -78,8 +79,7 @@ def serving(
     channels = {CHANNEL: catalogue, **({WHEELS: wheels} if wheels else {})}
     application = Server(channels, tokens=tokens, limits=limits).application()
     listening = listen("127.0.0.1", 0)
-    config = uvicorn.Config(application, log_config=None, access_log=False, timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configuration(application, limits or Limits(grace=2.0)))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     while not server.started:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import json
@@ -283,6 +284,40 @@ def test_requests_that_cannot_be_meant_are_refused(url: str) -> None:
     assert requests.get(f"{url}/", data=b"x" * 10).status_code == 413
     assert requests.post(f"{url}/", data=iter([b"x"])).status_code == 413
     assert requests.delete(f"{url}/pypi/noarch/repodata.json").status_code == 405
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", b"GET /healthz HTTP/1.1\r\nX: 1\r\n"])
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_who_asks_for_nothing_is_given_up(catalogue: Catalogue, sent: bytes, asked_before: bool) -> None:
+    """Also who goes on sending, a byte at a time."""
+    with serving(catalogue, limits=Limits(head=0.5, grace=1.0)) as url:
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            if asked_before:
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+                sent = sent or b"G"
+            began = time.monotonic()
+            connection.sendall(sent)
+            with contextlib.suppress(ConnectionError):
+                while not _is_closed(connection):
+                    connection.sendall(b"x" if sent else b"")
+            assert 0.3 < time.monotonic() - began < 5
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    connection.settimeout(0.1)
+    try:
+        return connection.recv(1000) == b""
+    except TimeoutError:
+        return False
+
+
+def test_who_asks_late_but_in_time_is_answered(catalogue: Catalogue) -> None:
+    with serving(catalogue, limits=Limits(head=1.0, grace=1.0)) as url, requests.Session() as session:
+        for _ in range(3):
+            assert session.get(f"{url}/healthz").status_code == 200
+            time.sleep(0.7)
 
 
 def test_who_is_too_many_is_told_to_come_back(catalogue: Catalogue, index: IndexServer) -> None:

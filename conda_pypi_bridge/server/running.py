@@ -215,6 +215,8 @@ def _serve(application: Any, listening: socket.socket, limits: Limits) -> signal
     """Answer requests until a signal comes, which is returned."""
     import uvicorn
 
+    from .protocol import configuration
+
     class Server(uvicorn.Server):
         """uvicorn would end the process by the signal; we end it in our own way."""
 
@@ -234,16 +236,6 @@ def _serve(application: Any, listening: socket.socket, limits: Limits) -> signal
             self.should_exit = True
             self.ended_by = signal.Signals(sig)
 
-    server = Server(
-        uvicorn.Config(
-            application,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=30,
-            limit_concurrency=limits.connections,
-            timeout_graceful_shutdown=int(limits.grace),
-        )
-    )
+    server = Server(configuration(application, limits))
     asyncio.run(server.serve(sockets=[listening]))
     return server.ended_by
