@@ -27,9 +27,10 @@ class Limits:
     """Sizes in bytes, times in seconds.
 
     The head of a request must come within `head`. `in_flight` requests are answered at a time, on at most so
-    many `connections`; `threads` make answers, for as many more as `waiting`. An answer is
-    begun within `deadline` (conda waits 60 seconds), and a piece of a file sent within `patience`. Who is turned away is told to come back after `retry_after`. `target` is the length of an
-    address. When the server is to stop, requests have `grace` to end, and then builds as long again.
+    many `connections`; `threads` make answers, for as many more as `waiting`. An answer is begun within
+    `deadline` (conda waits 60 seconds), and a piece of a file sent within `patience`. Who is turned away is
+    told to come back after `retry_after`. `target` is the length of an address. When the server is to stop,
+    requests have `grace` to end, and then builds as long again.
     """
 
     head: float = 10.0
