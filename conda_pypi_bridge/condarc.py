@@ -72,7 +72,7 @@ def load(prefix: Path, environ: Mapping[str, str], home: Path, *, root: Path | N
             separator = "&" if key == "pinned_packages" else ","
             merged[key] = [t.strip() for t in text.split(separator)] if key in _LISTS else text
     for key in merged.keys() & {*_EXPANDED}:
-        merged[key] = _expanded(merged[key], environ)
+        merged[key] = expand(merged[key], environ)
     return _config(merged)
 
 
@@ -164,12 +164,12 @@ def _check_type(path: Path, key: str, value: Any) -> None:
         raise ConfigError(f"{path}: {key} must be {wanted}")
 
 
-def _expanded(value: Any, environ: Mapping[str, str]) -> Any:
+def expand(value: Any, environ: Mapping[str, str]) -> Any:
     """A value with environment variables put in as `os.path.expandvars` does; unknown ones stay."""
     if isinstance(value, dict):
-        return {key: _expanded(item, environ) for key, item in value.items()}
+        return {key: expand(item, environ) for key, item in value.items()}
     if isinstance(value, list):
-        return [_expanded(item, environ) for item in value]
+        return [expand(item, environ) for item in value]
     if isinstance(value, str):
         return _VARIABLE.sub(lambda match: environ.get(match["plain"] or match["braced"], match[0]), value)
     return value

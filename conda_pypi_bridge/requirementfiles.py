@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
+from .condarc import expand
 from .errors import SpecError
 from .redaction import redact
 
+#: Gets the content of a URL.
 Fetch = Callable[[str], bytes]
 
 _COMMENT = re.compile(r"(?:^|\s+)#.*$")
@@ -91,7 +93,10 @@ def read(places: Iterable[str], *, environ: Mapping[str, str], fetch: Fetch | No
 
 
 def read_pip_sections(places: Iterable[str], *, environ: Mapping[str, str]) -> RequirementFile:
-    """What the ``pip:`` sections of environment files ask for; nothing where they have none."""
+    """What the ``pip:`` sections of environment files ask for; nothing where they have none.
+
+    Raises SpecError as `read` does.
+    """
     reader = _Reader(environ, None)
     for place in places:
         reader.read_environment(place, pip_alone=True)
@@ -138,9 +143,10 @@ class _Reader:
             self.read_environment(place)
             return
         _refuse_other_formats(place)
-        if place in self._open:
+        identity = place if _is_remote(place) else str(_path(place).expanduser().resolve())
+        if identity in self._open:
             raise SpecError(redact(place), "the file names itself, by way of the files it names")
-        self._open.append(place)
+        self._open.append(identity)
         for number, text in _lines(_decode(place, self._content(place))):
             line = _Line(place, number, constraints)
             self._take(line, self._expanded(line, text))
@@ -151,10 +157,17 @@ class _Reader:
         environment = _environment(place, self._content(place))
         if not pip_alone:
             self._requests.update(dict.fromkeys(environment.specs))
-            self._channels.update(dict.fromkeys(environment.channels))
+            self._channels.update(dict.fromkeys(self._of_conda(place, environment.channels)))
         for number, text in enumerate(environment.pip, start=1):
             line = _Line(place, number, constraints=False, within="pip: ")
             self._take(line, self._expanded(line, _COMMENT.sub("", text).strip()))
+
+    def _of_conda(self, place: str, channels: Iterable[str]) -> list[str]:
+        """Channels with the environment variables that conda puts in; unknown ones stay."""
+        found = [str(expand(channel, self._environ)) for channel in channels]
+        if _is_remote(place) and found != [*channels]:
+            raise SpecError(redact(place), "a file from the network may not see environment variables")
+        return found
 
     def _content(self, place: str) -> bytes:
         if _is_remote(place):
@@ -189,7 +202,9 @@ class _Reader:
         else:
             self._requests[spec.strip()] = None
         if rest:
-            self._hashes[spec.strip()] = frozenset(_sha256s(line, rest[0]))
+            hashes = frozenset(_sha256s(line, rest[0]))
+            if self._hashes.setdefault(spec.strip(), hashes) != hashes:
+                raise line.error("the same requirement has other hashes elsewhere")
 
     def _take_options(self, line: _Line, text: str) -> None:
         for option, value in _options(line, text):
@@ -306,7 +321,8 @@ def _pyproject(place: str, content: bytes, group: str | None) -> tuple[str, ...]
     if not isinstance(project, dict):
         hint = "Name a dependency group: pyproject.toml:GROUP"
         raise SpecError(shown, "it has no [project] table", hint=hint)
-    if "dependencies" in project.get("dynamic", ()):
+    dynamic = project.get("dynamic", [])
+    if isinstance(dynamic, list) and "dependencies" in dynamic:
         raise SpecError(shown, "its dependencies are dynamic: only its build tells them (PEP 621)")
     texts = project.get("dependencies", [])
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
@@ -348,16 +364,26 @@ def _environment(place: str, content: bytes) -> _Environment:
     if document.get("variables"):
         hint = "Set them with: conda env config vars set NAME=VALUE, and take them out of the file."
         raise SpecError(shown, "its variables cannot be set from here", hint=hint)
-    entries = document.get("dependencies") or []
+    entries, channels = document.get("dependencies") or [], document.get("channels") or []
     sections = [entry for entry in entries if isinstance(entry, dict)]
     unknown = {str(name) for section in sections for name in section} - {"pip"}
     if unknown:
         raise SpecError(shown, f"its dependencies have a section {min(unknown)!r}, which nobody knows")
+    specs = [entry for entry in entries if not isinstance(entry, dict)]
     return _Environment(
-        specs=tuple(str(entry) for entry in entries if not isinstance(entry, dict)),
-        channels=tuple(c for c in map(str, document.get("channels") or []) if c != "nodefaults"),
-        pip=tuple(str(line) for section in sections for line in section["pip"] or []),
+        specs=_texts(shown, "dependencies", specs),
+        channels=tuple(c for c in _texts(shown, "channels", channels) if c != "nodefaults"),
+        pip=tuple(
+            line for section in sections for line in _texts(shown, "pip section", section["pip"] or [])
+        ),
     )
+
+
+def _texts(shown: str, part: str, entries: object) -> tuple[str, ...]:
+    """A list of texts. Any other would be guessed at: a text alone, for one, has a list's letters."""
+    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+        raise SpecError(shown, f"its {part} must be a list of texts")
+    return tuple(entries)
 
 
 def _refuse_other_formats(place: str) -> None:

@@ -103,7 +103,7 @@ RANKS = {
     "credentials": 20,
     "namedata": 20,
     "index.pages": 20,
-    "requirementfiles": 20,
+    "requirementfiles": 21,
     "settings": 20,
     "strictzip": 20,
     "index.upstream": 19,

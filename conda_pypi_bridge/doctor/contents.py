@@ -60,7 +60,7 @@ def metadata(case: Case) -> Iterator[Finding]:
         if state.dist is None:
             yield _nameless(case, state)
         elif state.dist.owner is None and not state.has_record:
-            sentence = "RECORD is missing: nothing can tell which files are its own"
+            sentence = "RECORD is missing or no list: nothing can tell which files are its own"
             yield problem("broken", state.folder, sentence, fix=_pip_anew(case, state.dist))
         elif state.problems:
             yield problem("broken", state.folder, "; ".join(state.problems))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import posixpath
 import re
-from collections.abc import Iterator
 from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path
@@ -47,20 +46,26 @@ def project_of_folder(folder: str) -> ProjectName:
     return ProjectName(canonicalize_name(match["name"] if match else stem))
 
 
-def record_rows(prefix: Path, folder: Path) -> Iterator[tuple[str, str, str]]:
-    """(path, hash, size) of every row of a metadata folder's RECORD, as it spells them; none without one.
+def record_rows(prefix: Path, folder: Path) -> list[tuple[str, str, str]]:
+    """(path, hash, size) of every row of a metadata folder's RECORD, as it spells them (PEP 376).
 
-    Paths are relative to the prefix; those outside of it keep their ``..`` or root.
+    None where there is no RECORD, or part of it cannot be read: files are deleted by it. Paths are relative
+    to the prefix; those outside of it keep their ``..`` or root.
     """
     record = folder / "RECORD"
     if not record.is_file():
-        return
+        return []
     site = folder.parent.relative_to(prefix).as_posix()
-    for row in csv.reader(text_of(record).splitlines()):
-        if row:
-            path = posixpath.normpath(posixpath.join(site, row[0].replace("\\", "/")))
-            _, digest, size = (*row, "", "")[:3]
-            yield path.removeprefix(f"{prefix.as_posix()}/"), digest, size
+    try:
+        rows = [row for row in csv.reader(text_of(record).splitlines()) if row]
+    except csv.Error:  # a quotation without an end
+        return []
+    found = []
+    for row in rows:
+        path = posixpath.normpath(posixpath.join(site, row[0].replace("\\", "/")))
+        _, digest, size = (*row, "", "")[:3]
+        found.append((path.removeprefix(f"{prefix.as_posix()}/"), digest, size))
+    return found
 
 
 def headers_of(folder: Path) -> Message:

@@ -9,9 +9,10 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,9 @@ from .surroundings import Leftover, Outside, count_unowned, leftovers, outside
 
 #: Python writes these anew whenever it needs them, so they tell nothing of a package.
 _BYTECODE = (".pyc", ".pyo")
+
+#: A size in RECORD, in bytes; `int` also reads digits of other scripts, and refuses thousands of them.
+_SIZE = re.compile(r"[0-9]{1,18}")
 
 
 class Expected(NamedTuple):
@@ -62,9 +66,9 @@ class PackageState:
 class DistState:
     """A metadata folder of site-packages.
 
-    `dist` is None where it does not say which distribution it is of. `over` is true of one that conda
-    placed and another installer wrote over. `files`, `missing` and `changed` follow its own RECORD, and
-    are empty for what conda placed and nobody touched.
+    `dist` is None where it does not say which distribution it is of. `has_record` is whether RECORD tells its
+    files. `over` is true of one that conda placed and another installer wrote over. `files`, `missing` and
+    `changed` follow its own RECORD, and are empty for what conda placed and nobody touched.
     """
 
     folder: str
@@ -267,7 +271,7 @@ def _compare(prefix: Path, files: Sequence[Expected], deep: bool) -> tuple[list[
             is_file = stat.S_ISREG(status.st_mode) and not file.link
             if is_file and _differs(path, status.st_size, file, deep=deep):
                 changed.append(file.path)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a NUL is in no path
             missing.append(file.path)
     return missing, changed
 
@@ -300,9 +304,10 @@ def _dist(
     installer = folder / "INSTALLER"
     name = installer.read_text("utf-8", "replace").strip() if installer.is_file() else ""
     over = owner is not None and name not in ("", "conda") and _is_foreign(prefix, installer, recorded)
-    files = tuple(_of_record(prefix, folder)) if owner is None or over else ()
+    rows = dists.record_rows(prefix, folder) if owner is None or over else None
+    files = tuple(_of_record(rows or ()))
     missing, changed = _compare(prefix, files, deep)
-    is_folder = folder.name.endswith(".dist-info")
+    is_folder, direct_url = folder.name.endswith(".dist-info"), _direct_url(folder)
     return DistState(
         folder=folder.name,
         dist=dist,
@@ -310,9 +315,9 @@ def _dist(
         installer=name,
         requires_python=_requires_python(folder),
         has_metadata=not is_folder or (folder / "METADATA").is_file(),
-        has_record=not is_folder or (folder / "RECORD").is_file(),
-        editable=_direct_url(folder).get("dir_info", {}).get("editable") is True,
-        from_url=bool(_direct_url(folder)),
+        has_record=not is_folder or ((folder / "RECORD").is_file() and rows != []),
+        editable=direct_url.get("dir_info", {}).get("editable") is True,
+        from_url=bool(direct_url),
         over=over,
         files=files,
         missing=missing,
@@ -326,10 +331,10 @@ def _is_foreign(prefix: Path, installer: Path, recorded: Mapping[str, str]) -> b
     return recorded.get(path) != _sha256(installer)
 
 
-def _of_record(prefix: Path, folder: Path) -> Iterator[Expected]:
-    for path, digest, size in dists.record_rows(prefix, folder):
+def _of_record(rows: Iterable[tuple[str, str, str]]) -> Iterator[Expected]:
+    for path, digest, size in rows:
         if not path.endswith(_BYTECODE):
-            yield Expected(path, int(size) if size.isdigit() else None, _hex(digest))
+            yield Expected(path, int(size) if _SIZE.fullmatch(size) else None, _hex(digest))
 
 
 def _hex(digest: str) -> str:

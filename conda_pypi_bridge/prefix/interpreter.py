@@ -34,9 +34,12 @@ class PythonInPrefix:
 
 
 def conda_python(prefix: Path, record: Mapping[str, Any], *, windows: bool) -> PythonInPrefix:
-    """The Python that conda installed, from its ``conda-meta`` record."""
+    """The Python that conda installed, from its ``conda-meta`` record.
+
+    Raises `PrefixError` for a version that cannot be read.
+    """
     try:
-        version = Version(record["version"])
+        version = Version(str(record.get("version", "")))
     except InvalidVersion as error:
         raise PrefixError(str(prefix), f"its Python has a version that cannot be read: {error}") from error
     minor = f"{version.major}.{version.minor}"
@@ -57,7 +60,7 @@ def conda_python(prefix: Path, record: Mapping[str, Any], *, windows: bool) -> P
 
 
 def venv_python(prefix: Path, *, windows: bool) -> PythonInPrefix:
-    """The Python of a virtual environment. Raises PrefixError where the environment is broken."""
+    """The Python of a virtual environment (PEP 405). Raises `PrefixError` where the environment is broken."""
     config = _pyvenv_cfg(prefix / "pyvenv.cfg")
     executable = prefix / ("Scripts/python.exe" if windows else "bin/python")
     if not executable.exists():
@@ -101,7 +104,8 @@ def _lib_folder(prefix: Path, version: Version) -> re.Match[str]:
 
 def _pyvenv_cfg(file: Path) -> dict[str, str]:
     """PEP 405: lines of ``key = value``; `site` reads the keys without regard to case."""
-    pairs = (line.partition("=") for line in file.read_text(encoding="utf-8").splitlines())
+    text = file.read_text(encoding="utf-8", errors="replace")  # of what is read here all is ASCII
+    pairs = (line.partition("=") for line in text.splitlines())
     return {key.strip().lower(): value.strip() for key, sign, value in pairs if sign}
 
 
