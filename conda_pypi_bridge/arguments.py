@@ -264,6 +264,7 @@ def configure_mirror(made: argparse.ArgumentParser) -> None:
     option(made, "--no-deps", action="store_true", help="the named packages alone")
     option(made, "--offline", action="store_true", help="use nothing but caches")
     option(made, "--verify", action="store_true", dest="verify_only", help="read and judge what is there")
+    option(made, "--repair", action="store_true", help="read what is there, and build what is damaged anew")
     option(made, "--scheduler", metavar="ADDRESS", help="build on the workers of this Dask scheduler")
     option(made, "-d", "--dry-run", action="store_true", help="only show what would be built")
     add_said(made)

@@ -27,7 +27,17 @@ from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import BridgeError, ConfigError
 from conda_pypi_bridge.index import Index
 from conda_pypi_bridge.index.answers import Limits
-from conda_pypi_bridge.mirror import BuildFailure, Mirrored, Order, Place, Recipe, Unmet, check, mirror
+from conda_pypi_bridge.mirror import (
+    BuildFailure,
+    Mirrored,
+    NoChannel,
+    Order,
+    Place,
+    Recipe,
+    Unmet,
+    check,
+    mirror,
+)
 from conda_pypi_bridge.mirror.channel import DamagedChannel, ForeignChannel
 from conda_pypi_bridge.names import Names
 from conda_pypi_bridge.report import Silent
@@ -399,8 +409,9 @@ def test_entries_that_no_mirror_has_written_are_refused(run_mirror: Runner, tmp_
 
 @pytest.mark.parametrize("url", ["nosuch://bucket/x", "simplecache::nosuch://x"])
 def test_a_url_that_no_driver_opens_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as raised:
         Place(url)
+    assert "driver" in raised.value.hint
 
 
 def test_a_driver_s_own_error_names_the_place(tmp_path: Path) -> None:
@@ -507,6 +518,41 @@ def test_verifying_names_what_is_wrong(
     assert any(fault.startswith(expected) for fault in faults), faults
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(entry_changed, byte_changed, package_lost, truncated_but_listed, shard_lost, shard_changed),
+        *(list_lost, list_old, index_broken, noarch_lost),
+    ],
+    ids=lambda damage: damage.__name__,
+)
+def test_what_is_damaged_is_repaired_where_that_is_asked(
+    run_mirror: Runner, server: IndexServer, tmp_path: Path, damage: Callable[[Path], str]
+) -> None:
+    run_mirror(tmp_path / "to", "moo", "turbo")
+    whole = tree(tmp_path / "to")
+    damage(tmp_path / "to")
+    anew(server, tmp_path)(tmp_path / "to", "moo", "turbo", repair=True)
+    assert run_mirror.faults(tmp_path / "to") == []
+    assert tree(tmp_path / "to") == whole
+
+
+def test_what_is_damaged_and_not_asked_for_any_more_is_listed_no_more(
+    run_mirror: Runner, tmp_path: Path
+) -> None:
+    run_mirror(tmp_path / "to", "moo", "turbo")
+    byte_changed(tmp_path / "to")
+    done = run_mirror(tmp_path / "to", "turbo", repair=True)
+    assert names(done) == []
+    assert run_mirror.faults(tmp_path / "to") == []
+
+
+def test_nothing_cannot_be_verified(run_mirror: Runner, tmp_path: Path) -> None:
+    with pytest.raises(NoChannel, match="there is no channel") as raised:
+        run_mirror.faults(tmp_path / "nowhere")
+    assert "--to" in raised.value.hint
+
+
 # -- the command line ----------------------------------------------------------------------------------
 
 
@@ -532,6 +578,9 @@ def test_the_command_line_mirrors_verifies_and_tells(
     assert [fault["reason"] for fault in judged.json()["faults"]] == ["its file is missing"]
     shown = bridge("mirror", "--verify", "--to", to, "-q", check=False)
     assert (shown.returncode, "its file is missing" in shown.stdout) == (1, True)
+    assert "--repair" in shown.stdout
+    assert bridge(*words, "--repair", "--json").json()["success"]
+    assert bridge("mirror", "--verify", "--to", to, "-q").stdout == ""
 
 
 def test_a_requirements_file_is_mirrored_with_its_limits(
@@ -555,6 +604,7 @@ def test_conda_s_door_mirrors_too(conda: Conda, server: IndexServer, tmp_path: P
     ("words", "expected"),
     [
         ([], "nothing to mirror"),
+        (["--verify"], "mirror something there first"),
         (["moo", "--verify"], "name no SPEC"),
         (["moo", "--prune", "--keep-going"], "--prune would delete"),
         (["moo", "--python", "3"], "minor versions"),

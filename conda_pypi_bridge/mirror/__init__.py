@@ -22,7 +22,7 @@ from ..tags import SUBDIRS
 from .building import Failed, Recipe, in_threads, on_cluster
 from .channel import NOARCH, Key, StaticChannel
 from .place import Place
-from .verify import Fault, Verdict, verify
+from .verify import Fault, NoChannel, Verdict, faults_of, verify
 
 #: Where a channel may have packages.
 _EVERY = (NOARCH, *SUBDIRS)
@@ -36,8 +36,9 @@ class Order:
     """What is to be mirrored, and how.
 
     The newest `versions` of each requirement; with `together` all of them into one environment. With
-    `keep_going` what cannot be had is left out. `prune` deletes what the order does not need. `scheduler` is
-    the address of a Dask cluster that builds.
+    `keep_going` what cannot be had is left out. `prune` deletes what the order does not need. With `repair`
+    all that is there is read, and what is damaged counts as missing. `scheduler` is the address of a Dask
+    cluster that builds.
     """
 
     texts: Sequence[str]
@@ -48,6 +49,7 @@ class Order:
     together: bool = False
     keep_going: bool = False
     prune: bool = False
+    repair: bool = False
     scheduler: str = ""
 
 
@@ -115,7 +117,7 @@ def mirror(order: Order, place: Place, index: Index, names: Names, reporter: Rep
     channel = StaticChannel(place)
     channel.require_own(_EVERY)
     if order.options.dry_run:
-        todo, known = _lacking(channel, selection, reporter)
+        todo, known = _lacking(order, channel, selection, index, reporter)
         wanted = {_key(one) for one in selection.chosen}
         gone = [f"{subdir}/{fn}" for subdir, fn in sorted(known.keys() - wanted)] if order.prune else []
         return Mirrored(
@@ -135,7 +137,7 @@ def mirror(order: Order, place: Place, index: Index, names: Names, reporter: Rep
 def _carry_out(
     order: Order, channel: StaticChannel, selection: Selection, index: Index, reporter: Reporter
 ) -> Mirrored:
-    todo, known = _lacking(channel, selection, reporter)
+    todo, known = _lacking(order, channel, selection, index, reporter)
     built, failed = _build(order, channel, todo, index, reporter)
     if failed and not order.keep_going:
         raise BuildFailure(failed)
@@ -146,7 +148,7 @@ def _carry_out(
     items = {key: item for key, item in known.items() if key in wanted or not order.prune}
     items |= {(item.subdir, item.fn): item for item in built}
     subdirs = {NOARCH, *order.scope.subdirs, *channel.subdirs(_EVERY)}
-    changed = channel.list_all(items, subdirs)
+    changed = channel.list_all(items, subdirs, read=order.repair)
     channel.settle()
     return Mirrored(
         place=channel.place,
@@ -161,13 +163,18 @@ def _carry_out(
 
 
 def _lacking(
-    channel: StaticChannel, selection: Selection, reporter: Reporter
+    order: Order, channel: StaticChannel, selection: Selection, index: Index, reporter: Reporter
 ) -> tuple[list[Chosen], Mapping[Key, Published]]:
     """What is still to be built, and the packages that are there."""
     listed = channel.listed(_EVERY)
     known = channel.whole({**listed, **channel.waiting()})
     for subdir, fn in sorted(listed.keys() - known.keys()):
         reporter.warn(f"{subdir}/{fn} is listed, and is missing or of another size")
+    if order.repair:
+        faults = {f.path: f.reason for f in faults_of(channel, [*known.values()], index.folder, reporter)}
+        for path, reason in faults.items():
+            reporter.warn(f"{path} is damaged: {reason}")
+        known = {key: item for key, item in known.items() if "/".join(key) not in faults}
     return [one for one in selection.chosen if _key(one) not in known], known
 
 
@@ -225,7 +232,7 @@ def grouped(misses: Sequence[Miss]) -> list[str]:
 
 
 def check(place: Place, index: Index, reporter: Reporter) -> Verdict:
-    """Whether the channel at `place` is whole and says what is true. Raises `PlaceFailure`."""
+    """Whether the channel at `place` is whole and says what is true. Raises `PlaceFailure` or `NoChannel`."""
     return verify(StaticChannel(place), _EVERY, index.folder, reporter)
 
 
@@ -233,6 +240,7 @@ __all__ = [
     "BuildFailure",
     "Fault",
     "Mirrored",
+    "NoChannel",
     "Order",
     "Place",
     "Recipe",

@@ -136,8 +136,13 @@ class StaticChannel:
 
     # -- what lists them -------------------------------------------------------------------------------
 
-    def list_all(self, items: Mapping[Key, Published], subdirs: Collection[str]) -> list[str]:
-        """Have clients see exactly `items`, in these subdirs; returns the paths of the files that changed."""
+    def list_all(
+        self, items: Mapping[Key, Published], subdirs: Collection[str], *, read: bool = False
+    ) -> list[str]:
+        """Have clients see exactly `items`, in these subdirs; returns the paths of the files that changed.
+
+        Shards that are there, of the right size, are only looked into where they are to be `read`.
+        """
         changed: list[str] = []
         for subdir in sorted(subdirs, key=lambda name: (name != NOARCH, name)):
             own = [item for (where, _), item in sorted(items.items()) if where == subdir]
@@ -147,6 +152,7 @@ class StaticChannel:
                 f"{subdir}/{shard_path(digest)}": content
                 for digest, content in named.items()
                 if known.get(shard_path(digest).rpartition("/")[2]) != len(content)
+                or (read and self.place.read(f"{subdir}/{shard_path(digest)}") != content)
             }
             with ThreadPoolExecutor(FETCHERS) as pool:
                 list(pool.map(self.place.write, new, new.values()))

@@ -22,7 +22,8 @@ class PlaceFailure(BridgeError):
     """The place of a channel cannot be read or written."""
 
     def __init__(self, url: str, error: Exception) -> None:
-        super().__init__(f"{public_url(url)}: {type(error).__name__}: {error}")
+        hint = "Look whether the place is there, and whether you may read and write it."
+        super().__init__(f"{public_url(url)}: {type(error).__name__}: {error}", hint=hint)
         self.url = url
 
 
@@ -38,7 +39,8 @@ class Place:
         try:
             self._fs, root = url_to_fs(url, use_listings_cache=False, skip_instance_cache=False)
         except (ValueError, ImportError) as error:
-            raise ConfigError(f"{public_url(url)} cannot be a channel: {error}") from None
+            hint = "Name a folder, or a URL whose driver is installed: s3fs for s3://, gcsfs for gs://."
+            raise ConfigError(f"{public_url(url)} cannot be a channel: {error}", hint=hint) from None
         self._root = root.rstrip("/")
         protocols = (self._fs.protocol,) if isinstance(self._fs.protocol, str) else self._fs.protocol
         #: The folder, where it is one of this machine.

@@ -21,6 +21,8 @@ from ..report import Reporter
 from ..store import index_cache
 from . import Mirrored, Order, Place, Recipe, Verdict, check, grouped, mirror
 
+_REPAIR = "To have what is damaged built again, mirror the same SPECs with --repair."
+
 #: How many new packages are shown to people.
 _SHOWN = 40
 
@@ -44,7 +46,7 @@ def carry_out(args: argparse.Namespace, reporter: Reporter) -> Result:
     texts = [*args.packages, *files.requests]
     if _is_on(args, "verify_only"):
         if texts:
-            raise ConfigError("--verify looks at what is there: name no SPEC and no file")
+            raise ConfigError("--verify looks at what is there: name no SPEC and no file", hint=_REPAIR)
         return _verified(place, check(place, index, reporter))
     if not texts:
         raise ConfigError("nothing to mirror: name at least one SPEC, or a file with -r")
@@ -71,6 +73,7 @@ def carry_out(args: argparse.Namespace, reporter: Reporter) -> Result:
         together=_is_on(args, "together"),
         keep_going=_is_on(args, "keep_going"),
         prune=_is_on(args, "prune"),
+        repair=_is_on(args, "repair"),
         scheduler=scheduler,
     )
     return _mirrored(mirror(order, place, index, given.names, reporter))
@@ -151,13 +154,14 @@ def _verified(place: Place, verdict: Verdict) -> Result:
     }
     if verdict.faults:
         message = f"{_count(len(verdict.faults), 'fault')} found in {place}"
-        document |= {"error": message, "message": message}
+        document |= {"error": message, "message": message, "hint": _REPAIR}
 
     def text(seconds: float) -> str:
         lines = [f"{fault.path}: {fault.reason}" for fault in verdict.faults]
         found = _count(len(verdict.faults), "fault") if verdict.faults else "no fault"
         read = f"{_count(verdict.packages, 'package')} ({human_size(verdict.size)}) read"
-        return plain("\n".join([*lines, f"Done in {seconds:.1f} s: {read}, {found}.", f"Channel: {place}"]))
+        lines += [f"Done in {seconds:.1f} s: {read}, {found}.", f"Channel: {place}"]
+        return plain("\n".join([*lines, *([_REPAIR] if verdict.faults else [])]))
 
     return Result(document=document, text=text, status=1 if verdict.faults else 0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ import msgpack
 from conda_package_streaming.package_streaming import stream_conda_component
 
 from ..channel.model import Published
+from ..errors import BridgeError
 from ..locks import scratch
 from ..lookup import FETCHERS
 from ..report import Reporter
@@ -31,6 +32,15 @@ _BLOCK = 1 << 20
 
 #: What an entry and its package's own ``info/index.json`` must agree on.
 _IDENTITY = ("name", "version", "build", "build_number", "subdir", "depends", "constrains", "noarch")
+
+
+class NoChannel(BridgeError):
+    """There is nothing at a place that could be verified."""
+
+    def __init__(self, place: str) -> None:
+        hint = "Name the place with --to, or mirror something there first: mirror SPEC --to PLACE"
+        super().__init__(f"{place}: there is no channel", hint=hint)
+        self.place = place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +64,10 @@ class Verdict:
 def verify(
     channel: StaticChannel, subdirs: Iterable[str], scratch_folder: Path, reporter: Reporter
 ) -> Verdict:
-    """Read the whole channel in those of `subdirs` that it has. Raises `PlaceFailure`."""
-    reporter.phase("Verifying")
+    """Read the whole channel in those of `subdirs` that it has. Raises `PlaceFailure` or `NoChannel`."""
+    subdirs = list(subdirs)
+    if not any(channel.place.sizes(subdir) for subdir in subdirs):
+        raise NoChannel(str(channel.place))
     faults: list[Fault] = []
     items: dict[str, list[Published]] = {}
     for subdir in subdirs:
@@ -71,17 +83,28 @@ def verify(
     for subdir, own in items.items():
         faults += _documents(channel, subdir, own)
     everything = [item for own in items.values() for item in own]
-    reporter.expect(len(everything), sum(int(item.entry.get("size") or 0) for item in everything))
-    check = partial(_package, channel, scratch_folder=scratch_folder, reporter=reporter)
-    with ThreadPoolExecutor(FETCHERS) as pool:
-        for reasons, item in zip(pool.map(check, everything), everything, strict=True):
-            faults += [Fault(path=f"{item.subdir}/{item.fn}", reason=reason) for reason in reasons]
+    faults += faults_of(channel, everything, scratch_folder, reporter)
     return Verdict(
         subdirs=tuple(items),
         packages=len(everything),
         size=sum(int(item.entry.get("size") or 0) for item in everything),
         faults=tuple(sorted(faults, key=lambda fault: fault.path)),
     )
+
+
+def faults_of(
+    channel: StaticChannel, items: Sequence[Published], scratch_folder: Path, reporter: Reporter
+) -> list[Fault]:
+    """What is wrong with packages, all of which are read. Raises `PlaceFailure`."""
+    reporter.phase("Verifying")
+    reporter.expect(len(items), sum(int(item.entry.get("size") or 0) for item in items))
+    check = partial(_package, channel, scratch_folder=scratch_folder, reporter=reporter)
+    with ThreadPoolExecutor(FETCHERS) as pool:
+        return [
+            Fault(path=f"{item.subdir}/{item.fn}", reason=reason)
+            for reasons, item in zip(pool.map(check, items), items, strict=True)
+            for reason in reasons
+        ]
 
 
 # -- packages ------------------------------------------------------------------------------------------
