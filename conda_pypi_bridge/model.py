@@ -25,6 +25,9 @@ from . import CHANNEL as CHANNEL
 #: led to a public channel that somebody registered under our name.
 CHANNEL_URL = f"https://{CHANNEL}.invalid/{CHANNEL}"
 
+#: A regular expression: the build strings of our packages, which `translate.record` makes.
+OUR_BUILD = r"(?:[^-]+_)?py_[0-9a-f]{12}"
+
 #: A PEP 503 normalised project name: ``canonicalize_name`` made it.
 ProjectName = NewType("ProjectName", str)
 

@@ -1,9 +1,11 @@
-"""The shipped table of names, as package data: one entry a line, with its source and date."""
+"""The shipped table of names, as package data: JSON, one entry a line, with its source and date.
+
+``tests/refresh_names.py`` of the repository makes it anew.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from importlib.resources import files
 
 from .model import CondaName, ProjectName
@@ -18,7 +20,7 @@ def load_table() -> NameTable:
 
 
 def parse_table(text: str) -> NameTable:
-    """The table that `table_text` wrote."""
+    """The table in a JSON document of that form. Raises `KeyError` or `ValueError` for another."""
     document = json.loads(text)
     return NameTable(
         conda_names={
@@ -26,13 +28,3 @@ def parse_table(text: str) -> NameTable:
         },
         collisions=frozenset(map(CondaName, document["collisions"])),
     )
-
-
-def table_text(table: NameTable, source: Mapping[str, str]) -> str:
-    """The table as JSON, sorted, one entry a line; `source` says what it was made from."""
-    document = {
-        "source": dict(source),
-        "conda_names": dict(sorted(table.conda_names.items())),
-        "collisions": sorted(table.collisions),
-    }
-    return json.dumps(document, indent=0, ensure_ascii=False) + "\n"

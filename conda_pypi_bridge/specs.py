@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 from . import versions
 from .errors import SpecError
-from .model import CHANNEL, CondaName, ProjectName, Request
+from .model import CHANNEL, OUR_BUILD, CondaName, ProjectName, Request
 from .names import split_extra
 
 #: Keys of conda's ``name[key=value]`` form beside ``version`` and ``build`` (conda's MatchSpec).
@@ -46,7 +46,7 @@ _PROJECT_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _OPERATOR = r"===|==|!=|<=|>=|~=|<|>|=|"
 _CLAUSE = re.compile(rf"(?P<operator>{_OPERATOR})(?P<version>[A-Za-z0-9*][A-Za-z0-9.*+!_-]*)")
 _BUILD = re.compile(r"[A-Za-z0-9_.+*]+")
-_OUR_BUILD = re.compile(r"(?:.*_)?py_[0-9a-f]{12}")
+_OUR_BUILD = re.compile(OUR_BUILD)
 _BRACKET = re.compile(r"\[(?P<inside>(?:[^\[\]]|\[[^\[\]]*\])*)\]")
 _PAIR = re.compile(r"""\s*(?P<key>\w+)\s*=\s*(?P<value>'[^']*'|"[^"]*"|\[[^\]]*\]|[^,'"]+?)\s*(?:,|$)""")
 _PATH = re.compile(r"[./~\\]|[A-Za-z]:[\\/]")

@@ -12,16 +12,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
-from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from .errors import NoFittingWheel, Untranslatable
+from .markers import Environment, adds, environment_of, holds, steady_pythons
 from .model import Candidate, CondaName, CoreMetadata, MatchSpec, PackageRecord, ProjectName, Target
+from .names import EXTRA
 from .tags import platform_constraints, record_subdir
-from .versions import EVERYTHING, VersionSet, conda_spec, conda_version, version_set
+from .versions import EVERYTHING, conda_spec, conda_version, version_set
 
 #: CEP 26: the greatest length of a name, of a version, and of a build string.
 _MAX_LENGTH = 64
@@ -151,18 +152,7 @@ def _license(expression: str, name: str, classifiers: Iterable[str]) -> str:
     return next(licenses, "")
 
 
-# -- requirements and markers --------------------------------------------------------------------------
-
-#: The environment of one evaluation: hashable, because truths are remembered.
-_Environment = tuple[tuple[str, str], ...]
-
-_NOT_COMPUTED = ("platform_release", "platform_version", "implementation_version")
-_PYTHON_VARIABLE = re.compile(r"\b(python_version|python_full_version|implementation_version)\b")
-_FULL_VERSION = re.compile(
-    r'python_full_version [<>=!~]{1,2} "(?P<right>[^"]*)"|"(?P<left>[^"]*)" [<>=!~]{1,2} python_full_version'
-)
-_RELEASE = re.compile(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:\.\*)?")
-_MINORS = tuple(Version(f"{minor}.dev0") for minor in ("2.7", *(f"3.{n}" for n in range(41)), "4.0"))
+# -- requirements --------------------------------------------------------------------------------------
 
 
 def requirements(
@@ -172,43 +162,14 @@ def requirements(
 
     Raises `Untranslatable` where a marker asks for something that is not known of the target.
     """
-    environment = _environment(target)
+    environment = environment_of(target)
     contexts = ("", *sorted(extras))
-    return [r for r in metadata.requires_dist if any(_holds(_marker(r), environment, e) for e in contexts)]
+    return [r for r in metadata.requires_dist if any(holds(r, environment, e) for e in contexts)]
 
 
-def _required(candidates: Iterable[Requirement], environment: _Environment, extra: str) -> list[Requirement]:
+def _required(candidates: Iterable[Requirement], environment: Environment, extra: str) -> list[Requirement]:
     """What a record requires: the project's own requirements, or those that an extra adds to them."""
-    return [r for r in candidates if _adds(_marker(r), environment, extra)]
-
-
-def _environment(target: Target) -> _Environment:
-    return tuple(sorted(target.markers.items()))
-
-
-def _marker(requirement: Requirement) -> str:
-    return str(requirement.marker or "")
-
-
-def _adds(marker: str, environment: _Environment, extra: str) -> bool:
-    return _holds(marker, environment, extra) and not (extra and _holds(marker, environment, ""))
-
-
-@lru_cache(maxsize=65536)
-def _holds(marker: str, environment: _Environment, extra: str) -> bool:
-    if not marker:
-        return True
-    known = dict(environment)
-    for variable in _NOT_COMPUTED:
-        if variable in marker and not known.get(variable):
-            raise Untranslatable(marker, f"{variable} of the target is not known")
-    try:
-        return _parsed_marker(marker).evaluate({**known, "extra": extra})
-    except (UndefinedComparison, UndefinedEnvironmentName) as error:
-        raise Untranslatable(marker, f"the marker cannot be evaluated: {error}") from error
-
-
-_parsed_marker = lru_cache(maxsize=16384)(Marker)
+    return [r for r in candidates if adds(r, environment, extra)]
 
 
 def python_range(candidate: Candidate, target: Target) -> str:
@@ -220,70 +181,11 @@ def python_range(candidate: Candidate, target: Target) -> str:
     """
     wheel, requires_python = candidate.wheel, candidate.metadata.requires_python
     admitted = version_set(requires_python) & platform_constraints(wheel.tags, target).python
-    around = (admitted & _steady_pythons(candidate.metadata, target, "")).around(target.python)
+    around = (admitted & steady_pythons(candidate.metadata, target, "")).around(target.python)
     if target.python not in around:
         reason = f"{wheel.filename} requires Python {requires_python}, not {target.python}"
         raise NoFittingWheel(wheel.project, reason)
     return str(around)
-
-
-def _steady_pythons(metadata: CoreMetadata, target: Target, extra: str) -> VersionSet:
-    """The Pythons around the target's for which the same requirements hold as for the target's."""
-    sensitive = [
-        (marker, f"{r.name} {sorted(r.extras)} {r.specifier} {r.url}")
-        for r in metadata.requires_dist
-        if _PYTHON_VARIABLE.search(marker := _marker(r))
-    ]
-    if not sensitive:
-        return EVERYTHING
-    starts = _starts({marker for marker, _ in sensitive}, target)
-    if starts is None:
-        return version_set(SpecifierSet(f"=={target.python.public}"))
-
-    def required(environment: _Environment) -> frozenset[str]:
-        return frozenset(what for marker, what in sensitive if _adds(marker, environment, extra))
-
-    environment = _environment(target)
-    wanted = required(environment)
-    low = max(index for index, start in enumerate(starts) if start <= target.python)
-    high = low + 1
-    while low > 0 and required(_probe(environment, starts[low - 1])) == wanted:
-        low -= 1
-    while high < len(starts) and required(_probe(environment, starts[high])) == wanted:
-        high += 1
-    bounds = [f">={starts[low]}"] if low > 0 else []
-    bounds += [f"<{starts[high]}"] if high < len(starts) else []
-    return version_set(SpecifierSet(",".join(bounds)))
-
-
-def _starts(markers: Iterable[str], target: Target) -> list[Version] | None:
-    """Where a marker's truth may change along the versions of Python; None where only == is certain.
-
-    ``python_version`` changes with the minor version only; ``python_full_version`` may do so at
-    each release that it is compared with: before its pre-releases, after them, and after it.
-    """
-    starts = set(_MINORS)
-    for marker in markers:
-        if "implementation_version" in marker:
-            return None
-        compared = list(_FULL_VERSION.finditer(marker))
-        if len(compared) != marker.count("python_full_version") or (compared and target.python.is_prerelease):
-            return None
-        for match in compared:
-            literal = _RELEASE.fullmatch(match["right"] or match["left"])
-            if literal is None:
-                return None
-            major, minor, micro = (int(part or 0) for part in literal.groups())
-            release = f"{major}.{minor}.{micro}"
-            following = f"{major}.{minor}.{micro + 1}"
-            starts |= {Version(f"{release}.dev0"), Version(release), Version(f"{following}.dev0")}
-    return sorted(starts)
-
-
-@lru_cache(maxsize=4096)
-def _probe(environment: _Environment, start: Version) -> _Environment:
-    changed = {"python_version": f"{start.major}.{start.minor}", "python_full_version": str(start)}
-    return tuple(sorted({**dict(environment), **changed}.items()))
 
 
 # -- records -------------------------------------------------------------------------------------------
@@ -293,7 +195,7 @@ ConvertName = Callable[[ProjectName], CondaName]
 
 def extra_name(project: ProjectName, extra: str) -> CondaName:
     """The conda name of a project's extra: a name no project has (PEP 503 leaves no underscore)."""
-    return _checked(f"{project}_extra_{extra}")
+    return _checked(f"{project}{EXTRA}{extra}")
 
 
 def _checked(name: str) -> CondaName:
@@ -317,7 +219,7 @@ def record(
     wheel, metadata = candidate.wheel, candidate.metadata
     demands = platform_constraints(wheel.tags, target)
     python = MatchSpec(name=CondaName("python"), version=python_range(candidate, target))
-    required = _required(metadata.requires_dist, _environment(target), "")
+    required = _required(metadata.requires_dist, environment_of(target), "")
     depends = _sorted([python, *demands.depends, *_depends(required, candidate, conda_name)])
     return PackageRecord(
         name=_checked(conda_name(wheel.project)),
@@ -338,9 +240,9 @@ def record(
 def _extra_record(candidate: Candidate, target: Target, conda_name: ConvertName, extra: str) -> PackageRecord:
     wheel, metadata = candidate.wheel, candidate.metadata
     base = _base_pin(candidate, target, conda_name)
-    pythons = _steady_pythons(metadata, target, extra)
+    pythons = steady_pythons(metadata, target, extra)
     python = [MatchSpec(name=CondaName("python"), version=str(pythons))] if pythons != EVERYTHING else []
-    required = _required(metadata.requires_dist, _environment(target), extra)
+    required = _required(metadata.requires_dist, environment_of(target), extra)
     depends = _sorted([base, *python, *_depends(required, candidate, conda_name, extra)])
     return PackageRecord(
         name=extra_name(wheel.project, extra),

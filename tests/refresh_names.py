@@ -20,8 +20,9 @@ from packaging.utils import canonicalize_name
 
 import conda_pypi_bridge
 from conda_pypi_bridge.model import ProjectName
-from conda_pypi_bridge.namedata import load_table, table_text
-from conda_pypi_bridge.names import Names, NameTable, build_table
+from conda_pypi_bridge.namedata import load_table
+from conda_pypi_bridge.names import Names, NameTable
+from tests.nametable import build_table, table_text
 
 Seen = Mapping[str, Sequence[str] | None]
 TARGET = Path(conda_pypi_bridge.__file__).with_name("data") / "names.json"

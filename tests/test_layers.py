@@ -126,6 +126,7 @@ RANKS = {
     "lookahead": 12,
     "specs": 12,
     "translate": 12,
+    "markers": 11,
     "names": 11,
     "projecturls": 11,
     "recipe.selectors": 11,

@@ -11,8 +11,9 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from conda_pypi_bridge.model import CondaName, ProjectName
-from conda_pypi_bridge.namedata import load_table, parse_table, table_text
-from conda_pypi_bridge.names import Names, NameTable, build_table, never_from_pypi
+from conda_pypi_bridge.namedata import load_table, parse_table
+from conda_pypi_bridge.names import Names, NameTable, never_from_pypi
+from tests.nametable import build_table, table_text
 from tests.refresh_names import measure
 
 SHIPPED = Names(table=load_table())

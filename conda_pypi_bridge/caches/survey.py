@@ -17,10 +17,11 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from .. import CHANNEL, ENTRIES
 from ..locks import is_held
+from ..model import OUR_BUILD
 from .model import Cache, Item, Kind
 
-#: ``name-version-build``, where the build is one that `translate` writes.
-_OURS = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)-(?P<build>(?:[^-]+_)?py_[0-9a-f]{12})")
+#: ``name-version-build`` of a package of ours, and of any.
+_OURS = re.compile(rf"(?P<name>.+)-(?P<version>[^-]+)-(?P<build>{OUR_BUILD})")
 _DIST = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)-(?P<build>[^-]+)")
 
 #: What belongs to a package of the engine without conda, and lies beside it.

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ..model import CHANNEL, CondaName, InstalledDist, ProjectName
-from ..names import split_extra
+from ..names import EXTRA, split_extra
 from ..prefix import Prefix, Provenance, own_subdir
 from ..redaction import redact
 from .model import SEEDS, Graph, Need, Origin, Package
@@ -154,7 +154,7 @@ class _Reader:
         ]
 
     def _extra_package(self, project: str, extra: str) -> str:
-        name = f"{project}_extra_{extra}"
+        name = f"{project}{EXTRA}{extra}"
         return name if name in self._records else ""
 
     def _key_of(self, name: ProjectName) -> str:
