@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import logging
+import re
 import socket
 import threading
 import time
@@ -300,7 +301,7 @@ def test_who_asks_for_nothing_is_given_up(catalogue: Catalogue, sent: bytes, ask
             began = time.monotonic()
             connection.sendall(sent)
             with contextlib.suppress(ConnectionError):
-                while not _is_closed(connection):
+                while not _is_closed(connection) and time.monotonic() - began < 5:
                     connection.sendall(b"x" if sent else b"")
             assert 0.3 < time.monotonic() - began < 5
 
@@ -410,12 +411,17 @@ def test_who_has_no_token_is_not_told_where_the_index_is(index: IndexServer, tmp
 
 
 @pytest.fixture
-def log_lines() -> Iterator[io.StringIO]:
+def log_lines(restored_loggers: None) -> io.StringIO:
     stream = io.StringIO()
+    logs.configure(stream=stream)
+    return stream
+
+
+@pytest.fixture
+def restored_loggers() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("conda_pypi_bridge", "uvicorn")]
     before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
-    logs.configure(stream=stream)
-    yield stream
+    yield
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
         logger.handlers[:] = handlers
         logger.setLevel(level)
@@ -439,6 +445,27 @@ def test_every_request_is_one_line_of_json_without_secrets(
         ("request", "/x/y\nforged", 404),
     ]
     assert lines[0]["agent"] == 'a"' and lines[0]["bytes"] > 10 and lines[0]["ms"] >= 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_the_log_is_for_people(
+    catalogue: Catalogue, restored_loggers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Terminal()
+    logs.configure(stream=stream)
+    with serving(catalogue, tokens=Tokens([TOKEN])) as url:
+        requests.get(f"{url}/t/{TOKEN}/pypi/noarch/repodata.json")
+        requests.get(f"{url}/pypi/%1b[31m%0aforged", headers={"User-Agent": "x"})
+    logs.log.warning("left out", extra={"fields": {"file": "moo.whl", "reason": "too large"}})
+    one, other, last = stream.getvalue().splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d 200 GET /pypi/noarch/repodata.json \(ms=.* client=127.0.0.1\)", one)
+    assert " 401 GET /pypi/?[31m forged (" in other
+    assert last[9:] == "warning: left out (file=moo.whl reason=too large)"
+    assert TOKEN not in stream.getvalue()
 
 
 def test_figures_are_counted(url: str) -> None:
