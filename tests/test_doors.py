@@ -512,6 +512,30 @@ def test_hooks_need_to_be_accepted(door: Door, index: IndexServer) -> None:
     assert (door.prefix / "etc" / "conda" / "activate.d" / "hooked.sh").is_file()
 
 
+def test_no_code_of_a_package_runs_while_it_is_installed_and_removed(
+    door: Door, index: IndexServer, tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    code = f"open({str(ran)!r}, 'a').write(__file__)\n"
+    names = ("evil/__init__.py", "evil/__main__.py", "setup.py", "conftest.py", "{data}/scripts/evil-setup")
+    index.add("evil", "1.0", files=dict.fromkeys(names, code), entry_points={"evil": "evil:main"})
+    door.install("evil")
+    assert (site_packages(door.prefix) / "evil" / "__init__.py").read_text() == code
+    door.remove("evil")
+    assert not ran.exists()
+
+
+def test_a_file_that_every_start_of_python_reads_is_named(
+    door: Door, index: IndexServer, tmp_path: Path
+) -> None:
+    """conda starts the environment's Python to compile byte-code, which reads such files then."""
+    ran = tmp_path / "ran"
+    index.add("evil", "1.0", files={"evil.py": "", "evil.pth": f"import os; open({str(ran)!r}, 'w')\n"})
+    told = door.install("evil").stderr
+    assert "warning: evil-1.0-py3-none-any.whl: evil.pth is read at every start of Python" in told
+    assert bool(door.verb_words) == ran.exists()
+
+
 def test_what_does_not_fit_onto_the_disk_is_not_begun(door: Door, index: IndexServer) -> None:
     index.add("whale", "1.0", requires=["moo==1.0"], entry={"size": 10**18})
     before = snapshot(door.prefix)
