@@ -23,12 +23,13 @@ from .engines import Engine
 from .errors import Cancelled, NotInstalled, SpecError
 from .locks import scratch
 from .model import CondaName, PackageRecord, Plan, ProjectName, Request, Row, Target
-from .names import Names
+from .names import Names, never_from_pypi
 from .options import Options
 from .prefix.startable import refuse_unstartable
 from .report import Reporter
 
 if TYPE_CHECKING:
+    from .ahead import Asked
     from .index import Index
 
 
@@ -78,7 +79,23 @@ def install(
             options = replace(options, upgrade=asked)
         elif _satisfied(requests, engine):
             return Outcome(prefix=engine.path, dry_run=options.dry_run, message=ALREADY)
-        return _brought(requests, target or engine.target(pythons), engine, opened(), options, reporter)
+        index = opened()
+        asked = _asked(requests, engine, index, options)
+        return _brought(
+            requests, target or engine.target(pythons), engine, index, options, reporter, asked=asked
+        )
+
+
+def _asked(requests: Sequence[Request], engine: Engine, index: Index, options: Options) -> Asked:
+    """Pages that any solution takes: where there are no channels, those of all that is not there yet."""
+    if engine.has_channels or options.blocked:
+        return {}
+    from .ahead import ask
+
+    missing = {request.project for request in requests if not _met(request, engine)}
+    named = {request.project for request in requests if request.requirement is not None}
+    names = engine.names
+    return ask(index, [p for p in sorted(missing & named) if not never_from_pypi(names.conda_name(p))])
 
 
 def _brought(
@@ -88,13 +105,17 @@ def _brought(
     index: Index,
     options: Options,
     reporter: Reporter,
+    *,
+    asked: Asked,
 ) -> Outcome:
     """What it takes to meet the requests, and its doing."""
     from .reasons import notes, reasoned, replacement
     from .rebuild import restored
     from .resolve import Resolver
 
-    resolver = Resolver(target=target, engine=engine, index=index, options=options, reporter=reporter)
+    resolver = Resolver(
+        target=target, engine=engine, index=index, options=options, reporter=reporter, asked=asked
+    )
     closure, plan = resolver.resolve(requests)
     plan = restored(reasoned(closure, plan), target, engine, index)
     for sentence in [*notes(closure, plan), *map(replacement, engine.replaced(plan))]:

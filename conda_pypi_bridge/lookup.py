@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from packaging.utils import canonicalize_name
 
 from . import translate
+from .ahead import Asked
 from .closure import ChannelWant, Closure, PageWant, Want
 from .errors import BridgeError, MetadataRefused, OtherIndex, Untranslatable, WheelRefused
 from .index import Index
@@ -20,15 +21,18 @@ FETCHERS = 16
 OnChannels = Callable[[CondaName], Sequence[str]]
 
 
-def answer(closure: Closure, index: Index, on_channels: OnChannels) -> None:
-    """Answer what the closure wants until it wants no more. Raises `BridgeError`."""
+def answer(closure: Closure, index: Index, on_channels: OnChannels, asked: Asked | None = None) -> None:
+    """Answer what the closure wants until it wants no more; `asked` are pages that are on their way.
+
+    Raises `BridgeError`.
+    """
 
     def look_up(want: Want, named: bool) -> object:
         match want:
             case ChannelWant(name):
                 return on_channels(name)
             case PageWant(project):
-                return _page(index, project, named)
+                return _page(index, project, named, asked or {})
         return metadata(index, want.wheel)
 
     with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
@@ -47,9 +51,9 @@ def answer(closure: Closure, index: Index, on_channels: OnChannels) -> None:
             raise
 
 
-def _page(index: Index, project: ProjectName, named: bool) -> ProjectPage | OtherIndex | None:
+def _page(index: Index, project: ProjectName, named: bool, asked: Asked) -> ProjectPage | OtherIndex | None:
     try:
-        return index.page(project, named=named)
+        return asked[project].result() if project in asked else index.page(project, named=named)
     except OtherIndex as error:
         return error
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from . import specs, translate
+from .ahead import Asked
 from .candidates import Limits
 from .closure import DEPTHS, Closure, Edge
 from .engines import Engine, Problem
@@ -34,13 +35,17 @@ _SUGGESTIONS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Resolver:
-    """Resolves requests for one target. Raises `BridgeError` where they cannot be met."""
+    """Resolves requests for one target; pages that were `asked` for are not asked for again.
+
+    Raises `BridgeError` where they cannot be met.
+    """
 
     target: Target
     engine: Engine
     index: Index
     options: Options
     reporter: Reporter
+    asked: Asked = field(default_factory=dict)
 
     def resolve(self, requests: Sequence[Request]) -> tuple[Closure, Plan]:
         """The plan, and the closure it was chosen from."""
@@ -120,7 +125,7 @@ class Resolver:
             if failure is not None:
                 closure.widen(depth)
             self.reporter.phase("Reading the package index")
-            answer(closure, self.index, self.engine.on_channels)
+            answer(closure, self.index, self.engine.on_channels, self.asked)
             _refuse_hopeless(closure)
             listed = {record.dist for record in closure.records}
             if listed == solved:

@@ -75,6 +75,7 @@ RANKS = {
     "options": 26,
     # edges
     "lookup": 27,
+    "ahead": 26,
     "index": 25,
     "build": 25,
     "index.remotepages": 24,

@@ -112,6 +112,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def has_channels(self) -> bool:
+        """Whether anybody but the index can have what is asked for."""
+        ...
+
+    @property
     def pins(self) -> Sequence[str]:
         """Specs that limit what is installed here, whatever is asked for."""
         ...

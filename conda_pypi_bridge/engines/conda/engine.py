@@ -94,6 +94,10 @@ class CondaEngine:
         return self._prefix.held_by_pip
 
     @property
+    def has_channels(self) -> bool:
+        return bool(self._solving.channels)
+
+    @property
     def pins(self) -> Sequence[str]:
         return [] if context.ignore_pinned else [*self._prefix.pinned, *context.pinned_packages]
 

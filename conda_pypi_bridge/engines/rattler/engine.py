@@ -86,6 +86,10 @@ class RattlerEngine:
         return self._prefix.held_by_pip
 
     @property
+    def has_channels(self) -> bool:
+        return bool(self._channels)
+
+    @property
     def pins(self) -> Sequence[str]:
         return [*self._prefix.pinned, *self._config.pinned_packages]
 
