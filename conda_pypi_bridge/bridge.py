@@ -80,9 +80,9 @@ def install(
         elif _satisfied(requests, engine):
             return Outcome(prefix=engine.path, dry_run=options.dry_run, message=ALREADY)
         index = opened()
-        asked = _asked(requests, engine, index, options)
+        pages = _asked(requests, engine, index, options)
         return _brought(
-            requests, target or engine.target(pythons), engine, index, options, reporter, asked=asked
+            requests, target or engine.target(pythons), engine, index, options, reporter, asked=pages
         )
 
 
