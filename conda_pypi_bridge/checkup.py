@@ -15,18 +15,17 @@ from packaging.markers import default_environment
 from packaging.utils import canonicalize_name
 
 from . import condarc, settings
+from .display import counted
 from .doctor import KINDS, Door, Finding, Kind, Repair, Terminal, diagnose, fix
 from .engines import Engine
 from .errors import NotInstalled
 from .index import Index
 from .model import ProjectName
-from .namedata import load_table
-from .names import Names
 from .options import Options
-from .prefix import Prefix, dist_mapping
+from .prefix import Prefix
 from .prefix.health import Health, read_health
 from .requirementfiles import RequirementFile
-from .session import Session, chosen_prefix, rattler_session, solver_session, sweep_condas
+from .session import Session, chosen_prefix, names_in, rattler_session, solver_session, sweep_condas
 
 #: What a group of findings is headed with.
 _HEADS: dict[Kind, str] = {
@@ -61,11 +60,7 @@ class Checkup:
         health = read_health(self.prefix, environ=os.environ, home=Path.home(), deep=self.door.deep)
         conda = condarc.load(self.prefix, os.environ, Path.home())
         sweep_condas(conda, condarc.root_prefix(self.prefix, os.environ) or self.prefix)
-        names = Names(
-            installed=dist_mapping(health.prefix),
-            user=settings.read(conda.plugins).names,
-            table=load_table(),
-        )
+        names = names_in(health.prefix, settings.read(conda.plugins))
         found = diagnose(health, names, _markers(health), self.door, _in_use(health))
         wanted = {canonicalize_name(name) for name in only}
         prefix = health.prefix
@@ -203,7 +198,7 @@ def findings_text(
     """What an examination found, by kind; what is alike is told once."""
     lines = [*_told_repair(repair, dry_run=dry_run), *_told_findings(patient.door, found)]
     problems = sum(finding.severity == "problem" for finding in found)
-    counts = f"{_count(problems, 'problem')}, {_count(len(found) - problems, 'remark')}"
+    counts = f"{counted(problems, 'problem')}, {counted(len(found) - problems, 'remark')}"
     looked = "contents of files compared" if patient.door.deep else _SHALLOW
     lines.append(f"{counts} ({looked}). Environment: {patient.prefix}")
     if repair is None and any(finding.safe for finding in found):
@@ -266,7 +261,3 @@ def _json_finding(finding: Finding) -> dict[str, Any]:
         "fix": finding.fix,
         "safe": finding.safe,
     }
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

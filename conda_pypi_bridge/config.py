@@ -127,7 +127,7 @@ def pip_config_files(
 ) -> Iterator[Path]:
     """pip's configuration files in increasing precedence, whether they exist or not.
 
-    Raises `ConfigError` nowhere; yields nothing when PIP_CONFIG_FILE is the null device.
+    None where PIP_CONFIG_FILE is the null device (pip documentation, "PIP_CONFIG_FILE").
     """
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:

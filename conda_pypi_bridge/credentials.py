@@ -124,7 +124,7 @@ class Redactor:
 
 
 class Credentials:
-    """The user names and passwords of indexes, each for its own origin only.
+    """The user names and passwords of indexes, each for its own origin only (RFC 6454).
 
     `keyring` allows looking into the `keyring` library, if it is installed.
     """

@@ -39,7 +39,7 @@ class Terminal:
 
     def expect(self, files: int, size: int, noun: str = "package") -> None:
         if not self._stream.isatty() or self._quiet:
-            self._say(f"  {_count(files, noun)}")
+            self._say(f"  {counted(files, noun)}")
             return
         from tqdm import tqdm
 
@@ -99,10 +99,10 @@ def summary(outcome: Outcome, seconds: float) -> str:
     clauses = []
     if linked:
         origins = f"{from_index} from PyPI, {len(linked) - from_index} from channels"
-        clauses.append(f"{_count(len(linked), 'package')} installed ({origins})")
+        clauses.append(f"{counted(len(linked), 'package')} installed ({origins})")
     removed = [row for row in unlinked if row.name not in names]
     if removed:
-        clauses.append(f"{_count(len(removed), 'package')} removed")
+        clauses.append(f"{counted(len(removed), 'package')} removed")
     sentence = ", ".join(clauses)
     if outcome.dry_run:
         sentence = sentence.replace("installed", "to install").replace("removed", "to remove")
@@ -115,7 +115,7 @@ def summary(outcome: Outcome, seconds: float) -> str:
 def built_summary(built: Sequence[Built], seconds: float) -> str:
     """The last words of a build."""
     rows = [("File", "Size"), *((str(item.path), human_size(item.path.stat().st_size)) for item in built)]
-    return f"{columns(rows)}\n\nDone in {seconds:.1f} s: {_count(len(built), 'package')} built."
+    return f"{columns(rows)}\n\nDone in {seconds:.1f} s: {counted(len(built), 'package')} built."
 
 
 def recipes_summary(written: Sequence[Written]) -> str:
@@ -213,8 +213,10 @@ def human_size(size: float) -> str:
     return f"{size:.1f} GiB"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+def counted(number: int, noun: str) -> str:
+    """``1 entry``, ``2 entries``."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Any]:

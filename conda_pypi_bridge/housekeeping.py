@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from .caches import Cache, Cleaned, Fault, Item, clean, select, survey, verify
-from .display import columns, human_size
+from .display import Terminal, columns, counted, human_size
 from .errors import Cancelled, ConfigError
 from .store import cache_folder
 
@@ -26,16 +26,6 @@ _KINDS = {
     "repodata": "channel indexes",
     "unfinished": "unfinished",
 }
-
-
-class Terminal(Protocol):
-    """What is needed of a terminal."""
-
-    def phase(self, text: str) -> None: ...
-    def expect(self, files: int, size: int, noun: str = "package") -> None: ...
-    def advance(self, *, files: int = 0, size: int = 0) -> None: ...
-    def agree(self, text: str) -> bool: ...
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +72,7 @@ def _show(args: argparse.Namespace, terminal: Terminal, conda: bool) -> Told:
         (i.name, i.version, i.build, human_size(i.size), _date(i.last_used), str(i.path.parent))
         for i in packages
     ]
-    total = f"{_count(len(packages), 'package')}, {human_size(document['size'])} in all."  # type: ignore[arg-type]
+    total = f"{counted(len(packages), 'package')}, {human_size(document['size'])} in all."  # type: ignore[arg-type]
     tables = [columns(rows)] if packages else []
     return Told(document=document, text="\n\n".join([*tables, _table(caches), total]))
 
@@ -146,7 +136,7 @@ def _verify(args: argparse.Namespace, terminal: Terminal, conda: bool) -> Told:
     size = human_size(sum(item.size for item in items))
     lines = [
         *_told_faults(faults),
-        f"{_count(len(items), 'entry')} verified, {size}: {broken or 'none'} broken.",
+        f"{counted(len(items), 'entry')} verified, {size}: {broken or 'none'} broken.",
     ]
     if faults:
         lines.append(f"To delete what is broken, so that it is made anew: {args.door} clean --broken")
@@ -233,7 +223,7 @@ def _deletions(items: Sequence[Item]) -> str:
             others.setdefault(item.kind, []).append(item)
     for kind, group in others.items():
         size = human_size(sum(item.size for item in group))
-        rows.append((f"{_count(len(group), 'entry')} of {_KINDS[kind]}", size, ""))
+        rows.append((f"{counted(len(group), 'entry')} of {_KINDS[kind]}", size, ""))
     return columns(rows)
 
 
@@ -265,15 +255,10 @@ def _told_cleaned(done: Cleaned, *, dry_run: bool, status: int) -> Told:
     lines = [_deletions(done.deleted)] if dry_run and done.deleted else []
     lines += [f"Kept {item.path}: {reason}" for item, reason in done.kept]
     verb = "Would delete" if dry_run else "Deleted"
-    sentence = f"{verb} {_count(len(done.deleted), 'entry')}, {human_size(done.size)}"
+    sentence = f"{verb} {counted(len(done.deleted), 'entry')}, {human_size(done.size)}"
     if done.freed < done.size:
         sentence += f", of which {human_size(done.size - done.freed)} stay in use by environments"
     lines.append(f"{sentence}.")
     if status:
         lines.append("Interrupted: the rest is as it was.")
     return Told(document=document, text="\n".join(lines), status=status or int(bool(done.kept)))
-
-
-def _count(number: int, noun: str) -> str:
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"

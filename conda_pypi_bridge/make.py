@@ -70,8 +70,16 @@ def make(
         for warning in unpack(wheel, record, place, python=python, allow_hooks=options.allow_hooks):
             reporter.warn(warning)
 
-    with scratch(index.folder) as folder, ThreadPoolExecutor(FETCHERS) as pool:
-        jobs = [pool.submit(one, record, folder) for record in records]
+    with scratch(index.folder) as folder:
+        _for_each(records, lambda record: one(record, folder), stopped)
+
+
+def _for_each(
+    records: Sequence[PackageRecord], one: Callable[[PackageRecord], None], stopped: threading.Event
+) -> None:
+    """Call `one` for every record, by threads; the first error sets `stopped`, and is raised."""
+    with ThreadPoolExecutor(FETCHERS) as pool:
+        jobs = [pool.submit(one, record) for record in records]
         try:
             for job in jobs:
                 job.result()

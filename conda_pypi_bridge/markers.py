@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
@@ -46,6 +46,28 @@ def adds(requirement: Requirement, environment: Environment, extra: str = "") ->
     Raises `Untranslatable` as `holds` does.
     """
     return _adds(_marker(requirement), environment, extra)
+
+
+def applying(
+    requirements: Iterable[Requirement], environment: Mapping[str, str], extra: str = ""
+) -> Iterator[Requirement]:
+    """Of the requirements of what is installed, those that hold; of an extra, those that it adds.
+
+    Unlike with `holds`, what cannot be evaluated does not hold: nothing is chosen by it any more.
+    """
+    for requirement in requirements:
+        if _applies(requirement, environment, extra):
+            if not (extra and _applies(requirement, environment, "")):
+                yield requirement
+
+
+def _applies(requirement: Requirement, environment: Mapping[str, str], extra: str) -> bool:
+    if requirement.marker is None:
+        return True
+    try:
+        return requirement.marker.evaluate({**environment, "extra": extra})
+    except (UndefinedComparison, UndefinedEnvironmentName):
+        return False
 
 
 def _marker(requirement: Requirement) -> str:

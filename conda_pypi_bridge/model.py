@@ -208,10 +208,12 @@ class PackageRecord:
 
     @property
     def fn(self) -> str:
+        """The name of its file, as repodata has it (CEP 36)."""
         return f"{self.dist}.conda"
 
     @property
     def url(self) -> str:
+        """An address that leads nowhere: conda wants one, and tells the channel by it."""
         return f"{CHANNEL_URL}/{self.subdir}/{self.fn}"
 
     def index_json(self) -> dict[str, Any]:
@@ -302,6 +304,7 @@ class Row:
 
     @property
     def dist(self) -> str:
+        """``name-version-build``, as `PackageRecord.dist`."""
         return f"{self.name}-{self.version}-{self.build}"
 
 
@@ -314,4 +317,5 @@ class Plan:
 
     @property
     def empty(self) -> bool:
+        """Whether there is nothing to do."""
         return not (self.link or self.unlink)

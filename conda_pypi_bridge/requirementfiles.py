@@ -10,10 +10,8 @@ options that nobody acts on without a word.
 
 from __future__ import annotations
 
-import codecs
 import re
 import shlex
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ from urllib.parse import urljoin, urlsplit
 
 from .condarc import expand
 from .errors import SpecError
+from .manifests import decode, environment, is_environment, pyproject
 from .redaction import redact
 
 #: Gets the content of a URL.
@@ -136,10 +135,10 @@ class _Reader:
     def read(self, place: str, *, constraints: bool = False) -> None:
         """Take in one file and the files it names."""
         if project := _PYPROJECT.fullmatch(place):
-            texts = _pyproject(place, self._content(project["path"]), project["group"])
+            texts = pyproject(place, self._content(project["path"]), project["group"])
             (self._constraints if constraints else self._requests).update(dict.fromkeys(texts))
             return
-        if _is_environment(place):
+        if is_environment(place):
             self.read_environment(place)
             return
         _refuse_other_formats(place)
@@ -147,18 +146,18 @@ class _Reader:
         if identity in self._open:
             raise SpecError(redact(place), "the file names itself, by way of the files it names")
         self._open.append(identity)
-        for number, text in _lines(_decode(place, self._content(place))):
+        for number, text in _lines(decode(place, self._content(place))):
             line = _Line(place, number, constraints)
             self._take(line, self._expanded(line, text))
         self._open.pop()
 
     def read_environment(self, place: str, *, pip_alone: bool = False) -> None:
         """Take in conda's environment file, or the lines of its ``pip:`` section alone."""
-        environment = _environment(place, self._content(place))
+        found = environment(place, self._content(place))
         if not pip_alone:
-            self._requests.update(dict.fromkeys(environment.specs))
-            self._channels.update(dict.fromkeys(self._of_conda(place, environment.channels)))
-        for number, text in enumerate(environment.pip, start=1):
+            self._requests.update(dict.fromkeys(found.specs))
+            self._channels.update(dict.fromkeys(self._of_conda(place, found.channels)))
+        for number, text in enumerate(found.pip, start=1):
             line = _Line(place, number, constraints=False, within="pip: ")
             self._take(line, self._expanded(line, _COMMENT.sub("", text).strip()))
 
@@ -236,13 +235,6 @@ class _Line:
         return SpecError(f"{redact(self.place)}, {self.within}line {self.number}", reason, hint=hint)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Environment:
-    specs: tuple[str, ...]
-    channels: tuple[str, ...]
-    pip: tuple[str, ...]
-
-
 def _options(line: _Line, text: str) -> Iterator[tuple[str, str]]:
     """The options of a line: ``--pre``, ``-r FILE``, ``--index-url=URL``, ``-rFILE``."""
     try:
@@ -292,98 +284,6 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
         if whole:
             yield started or number, whole
         started, joined = 0, ""
-
-
-def _decode(place: str, content: bytes) -> str:
-    """UTF-8, or UTF-16 by its mark: what ``>`` writes in some shells."""
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        return content.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SpecError(redact(place), "the file is not UTF-8 text") from error
-
-
-def _pyproject(place: str, content: bytes, group: str | None) -> tuple[str, ...]:
-    """The project's dependencies (PEP 621), or those of a dependency group (PEP 735)."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
-
-    shown = redact(place)
-    try:
-        document = tomllib.loads(_decode(place, content))
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(shown, f"the file is not TOML: {error}") from error
-    if group is not None:
-        return _group(shown, document.get("dependency-groups", {}), group)
-    project = document.get("project")
-    if not isinstance(project, dict):
-        hint = "Name a dependency group: pyproject.toml:GROUP"
-        raise SpecError(shown, "it has no [project] table", hint=hint)
-    dynamic = project.get("dynamic", [])
-    if isinstance(dynamic, list) and "dependencies" in dynamic:
-        raise SpecError(shown, "its dependencies are dynamic: only its build tells them (PEP 621)")
-    texts = project.get("dependencies", [])
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise SpecError(shown, "its dependencies are not a list of strings (PEP 621)")
-    return tuple(texts)
-
-
-def _group(shown: str, groups: object, name: str) -> tuple[str, ...]:
-    from packaging.dependency_groups import resolve_dependency_groups
-    from packaging.errors import ExceptionGroup
-
-    if not isinstance(groups, dict):
-        raise SpecError(shown, "its [dependency-groups] is not a table (PEP 735)")
-    try:
-        return tuple(resolve_dependency_groups(groups, name))
-    except ExceptionGroup as error:
-        reason = str(error.exceptions[0]).partition("\n")[0]
-        raise SpecError(shown, f"its dependency groups cannot be read: {reason}") from error
-
-
-def _is_environment(place: str) -> bool:
-    name = urlsplit(place).path if "://" in place else place
-    return name.lower().endswith((".yml", ".yaml"))
-
-
-def _environment(place: str, content: bytes) -> _Environment:
-    """conda's environment file. Its name and prefix are left to the command line."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    shown = redact(place)
-    try:
-        document = YAML(typ="safe").load(_decode(place, content))
-    except YAMLError as error:
-        # The rest of the error's words quotes the file.
-        raise SpecError(shown, f"the file is not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(document, dict) or not isinstance(document.get("dependencies", []), list):
-        raise SpecError(shown, "it is no environment file (dependencies: [...])")
-    if document.get("variables"):
-        hint = "Set them with: conda env config vars set NAME=VALUE, and take them out of the file."
-        raise SpecError(shown, "its variables cannot be set from here", hint=hint)
-    entries, channels = document.get("dependencies") or [], document.get("channels") or []
-    sections = [entry for entry in entries if isinstance(entry, dict)]
-    unknown = {str(name) for section in sections for name in section} - {"pip"}
-    if unknown:
-        raise SpecError(shown, f"its dependencies have a section {min(unknown)!r}, which nobody knows")
-    specs = [entry for entry in entries if not isinstance(entry, dict)]
-    return _Environment(
-        specs=_texts(shown, "dependencies", specs),
-        channels=tuple(c for c in _texts(shown, "channels", channels) if c != "nodefaults"),
-        pip=tuple(
-            line for section in sections for line in _texts(shown, "pip section", section["pip"] or [])
-        ),
-    )
-
-
-def _texts(shown: str, part: str, entries: object) -> tuple[str, ...]:
-    """A list of texts. Any other would be guessed at: a text alone, for one, has a list's letters."""
-    if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
-        raise SpecError(shown, f"its {part} must be a list of texts")
-    return tuple(entries)
 
 
 def _refuse_other_formats(place: str) -> None:

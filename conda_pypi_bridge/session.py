@@ -122,7 +122,7 @@ def rattler_session(args: argparse.Namespace, prefix: Prefix) -> Session:
         prefix,
         channels=_channels(args, conda, prefix),
         config=conda,
-        names=_names(prefix, ours),
+        names=names_in(prefix, ours),
         cache=_package_cache(),
         command=["python", "-m", str(__package__), *sys.argv[1:]],
         offline=bool(getattr(args, "offline", False)) or conda.offline,
@@ -153,7 +153,7 @@ def solver_session(prefix: Prefix, solving: Solving | None = None) -> Session:
 
     conda = condarc.load(prefix.path, os.environ, Path.home(), root=root_prefix())
     ours = settings.read(conda.plugins)
-    engine = CondaEngine(prefix, names=_names(prefix, ours), solving=solving)
+    engine = CondaEngine(prefix, names=names_in(prefix, ours), solving=solving)
     return Session(engine=engine, prefix=prefix, root=root_prefix(), conda=conda, settings=ours)
 
 
@@ -167,7 +167,8 @@ def _package_cache() -> Path:
     return folder if writable else own_folder(folder)
 
 
-def _names(prefix: Prefix, ours: settings.Settings) -> Names:
+def names_in(prefix: Prefix, ours: settings.Settings) -> Names:
+    """What projects are called among conda packages: the prefix tells, the user, the shipped table."""
     return Names(installed=dist_mapping(prefix), user=ours.names, table=load_table())
 
 

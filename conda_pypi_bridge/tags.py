@@ -224,7 +224,8 @@ class Demands:
 def record_subdir(tags: frozenset[Tag], target: Target) -> str:
     """Where the record is listed: ``noarch`` only for ``*-none-any``, whatever WHEEL says of purity.
 
-    CEP 20 permits ``noarch: python`` packages in the subdir of a platform.
+    CEP 20 permits ``noarch: python`` packages in the subdir of a platform. Raises `Untranslatable` where no
+    tag fits the target.
     """
     _fitting(tags, target)
     pure = all(tag.abi == "none" and tag.platform == "any" for tag in tags)

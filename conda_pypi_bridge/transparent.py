@@ -112,8 +112,8 @@ def reverted(path: Path, number: int) -> Any | None:
         return None
     python = [] if revision.python is None else [f"python =={revision.python}"]
     work = _Work.of(solver_session(Prefix(path)), python)
-    found = {d: rebuilt(d, work.target, work.engine.names, work.index) for d in revision.lost}
-    packages = [package for package in found.values() if package is not None]
+    found = (rebuilt(dist, work.target, work.engine.names, work.index) for dist in revision.lost)
+    packages = [package for package in found if package is not None]
     return work.transaction(work.engine.adopt(revision.transaction(packages), packages))
 
 

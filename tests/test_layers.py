@@ -45,7 +45,7 @@ RANKS = {
     "optiongroups": 40,
     "teaching": 40,
     "display": 40,
-    "checkup": 40,
+    "checkup": 41,
     "session": 39,
     # story
     "channel.catalogue": 35,
@@ -104,6 +104,7 @@ RANKS = {
     "credentials": 20,
     "namedata": 20,
     "index.pages": 20,
+    "manifests": 20,
     "requirementfiles": 21,
     "settings": 20,
     "strictzip": 20,

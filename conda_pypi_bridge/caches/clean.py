@@ -28,10 +28,12 @@ class Cleaned:
 
     @property
     def size(self) -> int:
+        """Bytes of what was deleted."""
         return sum(item.size for item in self.deleted)
 
     @property
     def freed(self) -> int:
+        """Of these, the bytes of files that nothing else links to."""
         return sum(item.freed for item in self.deleted)
 
 

@@ -60,14 +60,17 @@ class Cache:
 
     @property
     def files(self) -> int:
+        """How many files it holds."""
         return sum(item.files for item in self.items)
 
     @property
     def size(self) -> int:
+        """Bytes; files that items share by hard links count once."""
         return sum(item.size for item in self.items)
 
     @property
     def last_used(self) -> float | None:
+        """Seconds since the epoch, None where nothing tells."""
         return max((item.last_used for item in self.items if item.last_used is not None), default=None)
 
 

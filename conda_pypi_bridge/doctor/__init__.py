@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from itertools import chain
 
 from ..model import ProjectName
@@ -14,10 +14,7 @@ from ..prefix.health import Health
 from . import contents, context
 from .case import Case
 from .fixes import Repair, Terminal, fix
-from .model import Deletion, Door, Finding, Kind, Replacement
-
-#: The kinds in the order of their telling.
-KINDS: Sequence[Kind] = ("broken", "shadowed", "unmet", "leftover", "mixed", "orphaned", "outside")
+from .model import KINDS, Deletion, Door, Finding, Kind, Replacement
 
 
 def diagnose(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
-from packaging.markers import UndefinedComparison
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from ..markers import applying
 from ..model import CHANNEL, CondaName, InstalledDist, ProjectName
 from .case import Case, info, problem
 from .model import Deletion, Finding
@@ -21,8 +22,8 @@ def unmet(case: Case) -> Iterator[Finding]:
         dist, python = state.dist, case.health.prefix.python
         if dist is None or python is None:
             continue
-        for requirement in dist.requires:
-            if _applies(case, requirement) and (reason := _unmet(case, requirement)):
+        for requirement in applying(dist.requires, case.markers):
+            if reason := _unmet(case, requirement):
                 sentence = f"requires {_text(requirement)}, but {reason}"
                 fix = case.door.command("install", _text(requirement))
                 yield problem("unmet", dist.project, sentence, version=dist.version, fix=fix)
@@ -30,16 +31,6 @@ def unmet(case: Case) -> Iterator[Finding]:
             sentence = f"requires Python {state.requires_python}, but this is Python {python.version}"
             fix = case.door.command("install", f"{dist.project}!={dist.version}")
             yield problem("unmet", dist.project, sentence, version=dist.version, fix=fix)
-
-
-def _applies(case: Case, requirement: Requirement) -> bool:
-    """PEP 508: without an extra, and for this environment."""
-    if requirement.marker is None:
-        return True
-    try:
-        return requirement.marker.evaluate({**case.markers, "extra": ""})
-    except UndefinedComparison:
-        return False
 
 
 def _text(requirement: Requirement) -> str:
@@ -72,11 +63,8 @@ def leftovers(case: Case) -> Iterator[Finding]:
     for left in case.health.leftovers:
         name = left.path.relative_to(case.health.prefix.path).as_posix()
         if left.needless:
-            yield Finding(
-                kind="leftover", severity="problem", name=name,
-                sentence=f"left by {left.by}, needed by nobody",
-                fix=case.door.fix(name), remedy=Deletion(path=left.path),
-            )  # fmt: skip
+            found = problem("leftover", name, f"left by {left.by}, needed by nobody", fix=case.door.fix(name))
+            yield replace(found, remedy=Deletion(path=left.path))
         elif left.by == "conda":
             sentence = "set aside by conda in a transaction that was cut short; without this end it is gone"
             yield problem("leftover", name, sentence)
@@ -102,9 +90,8 @@ def orphans(case: Case) -> Iterator[Finding]:
 
 
 def _required(case: Case, dist: InstalledDist) -> Iterator[CondaName]:
-    for requirement in dist.requires:
-        if _applies(case, requirement):
-            yield case.names.conda_name(ProjectName(canonicalize_name(requirement.name)))
+    for requirement in applying(dist.requires, case.markers):
+        yield case.names.conda_name(ProjectName(canonicalize_name(requirement.name)))
 
 
 def outside(case: Case) -> Iterator[Finding]:

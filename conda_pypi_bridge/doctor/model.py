@@ -7,13 +7,14 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from ..model import CondaName, InstalledDist
 from ..prefix.health import Expected
 
 #: The kinds in the order of their telling.
 Kind = Literal["broken", "shadowed", "unmet", "leftover", "mixed", "orphaned", "outside"]
+KINDS: Sequence[Kind] = get_args(Kind)
 
 Severity = Literal["problem", "info"]
 
@@ -85,4 +86,5 @@ class Finding:
 
     @property
     def subject(self) -> str:
+        """What it concerns, with the version: ``flask 3.1.0``."""
         return f"{self.name} {self.version}".strip()

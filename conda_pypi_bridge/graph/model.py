@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 from packaging.utils import canonicalize_name
 
@@ -14,8 +14,8 @@ from packaging.utils import canonicalize_name
 #: environment itself: the Python that a virtual environment was made of.
 Origin = Literal["channel", "pypi", "pip", "outside"]
 
-#: The origins in the order of their telling.
-ORIGINS: Sequence[Origin] = ("channel", "pypi", "pip", "outside")
+#: In the order of their telling.
+ORIGINS: Sequence[Origin] = get_args(Origin)
 
 #: What a new virtual environment holds, marked as if asked for: nothing tells whether somebody did ask.
 SEEDS = frozenset({"pip", "setuptools", "wheel"})

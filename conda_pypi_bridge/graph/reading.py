@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from ..markers import applying
 from ..model import CHANNEL, CondaName, InstalledDist, ProjectName
 from ..names import EXTRA, split_extra
 from ..prefix import Prefix, Provenance, own_subdir
@@ -130,7 +129,7 @@ class _Reader:
 
     def _pip_needs(self, dist: InstalledDist, extra: str) -> Iterator[Need]:
         """What a distribution requires, or one of its extras requires besides."""
-        for requirement in self._requirements(dist, extra):
+        for requirement in applying(dist.requires, self._markers, extra):
             project = ProjectName(canonicalize_name(requirement.name))
             key, spec = self._key_of(project), str(requirement.specifier)
             yield Need(key=key, name=project, spec=spec)
@@ -139,17 +138,10 @@ class _Reader:
                 present = project in self._dists
                 yield Need(key=key if present else "", name=f"{project}[{one}]", spec=spec)
 
-    def _requirements(self, dist: InstalledDist, extra: str) -> Iterator[Requirement]:
-        """PEP 508: those whose marker holds here; for an extra, those that hold with it alone."""
-        for requirement in dist.requires:
-            holds = [_holds(requirement, {**self._markers, "extra": name}) for name in ("", extra)]
-            if holds[1] and not (extra and holds[0]):
-                yield requirement
-
     def _asked_extras(self, dist: InstalledDist, extra: str) -> Sequence[tuple[ProjectName, str]]:
         return [
             (ProjectName(canonicalize_name(requirement.name)), canonicalize_name(one))
-            for requirement in self._requirements(dist, extra)
+            for requirement in applying(dist.requires, self._markers, extra)
             for one in requirement.extras
         ]
 
@@ -167,15 +159,6 @@ class _Reader:
     @cached_property
     def _markers(self) -> Mapping[str, str]:
         return self.prefix.markers(own_subdir())
-
-
-def _holds(requirement: Requirement, environment: Mapping[str, str]) -> bool:
-    if requirement.marker is None:
-        return True
-    try:
-        return requirement.marker.evaluate(dict(environment))
-    except (UndefinedComparison, UndefinedEnvironmentName):
-        return False
 
 
 def _channel(record: Mapping[str, Any]) -> str:

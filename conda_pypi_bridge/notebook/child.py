@@ -85,6 +85,7 @@ class Output:
         return self._reader.read().decode("utf-8", "replace")
 
     def close(self) -> None:
+        """Let go of the file; a process that still writes keeps it."""
         self.writer.close()
         self._reader.close()
         self._path.unlink(missing_ok=True)

@@ -117,10 +117,12 @@ class Command:
 
     @property
     def asks_for_help(self) -> bool:
+        """Whether conda shows what the subcommand takes, and does nothing."""
         return "-h" in self._own or "--help" in self._own
 
     @property
     def is_dry_run(self) -> bool:
+        """Whether conda shows what would be done, and does nothing."""
         return any(_DRY_RUN_GIVEN.fullmatch(word) for word in self._own)
 
     @property
@@ -130,6 +132,7 @@ class Command:
 
     @property
     def removes(self) -> bool:
+        """Whether it takes packages away."""
         return self.verb in _REMOVING
 
     @cached_property

@@ -114,7 +114,10 @@ def programs(path: str, *, windows: bool = os.name == "nt") -> Iterator[Program]
 
 
 def ask(prefix: Path, environ: Mapping[str, str], package: str | None, windows: bool) -> dict[str, Any]:
-    """What the environment's own Python says of itself."""
+    """What the environment's own Python says of itself: the document that `_probe.look` makes.
+
+    Raises `PrefixError` where there is no Python, or none that runs and answers within a minute.
+    """
     if windows:
         inside = prefix / "Scripts" / "python.exe"
         python = inside if is_venv(prefix) else prefix / "python.exe"

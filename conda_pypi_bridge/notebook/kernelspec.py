@@ -44,14 +44,17 @@ class Kernelspec:
 
     @property
     def argv(self) -> list[str]:
+        """The words that start the kernel; none where the file is not as Jupyter writes it."""
         return [str(word) for word in self.document.get("argv") or []]
 
     @property
     def env(self) -> dict[str, str]:
+        """The variables that it sets, with Jupyter's templates (``${PATH}``) as they are."""
         return {str(name): str(value) for name, value in (self.document.get("env") or {}).items()}
 
     @property
     def display_name(self) -> str:
+        """What people see in Jupyter's launcher."""
         return str(self.document.get("display_name") or self.name)
 
     @property

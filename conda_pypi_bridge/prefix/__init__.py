@@ -1,7 +1,7 @@
 """What is in a prefix, and which prefix is meant.
 
 Everything is read from files, so that an environment without conda in it and a plain virtual
-environment are seen as well as a conda one. Only `append_history`, `prune_empty` and `set_aside` write.
+environment are seen as well as a conda one. What writes is in `deletion`, `guard`, `history` and `journal`.
 """
 
 from .change import change_of, require_done

@@ -125,6 +125,7 @@ class LenientPrefix(Prefix):
 
     @cached_property
     def conda_meta(self) -> tuple[Mapping[str, Any], ...]:
+        """The records that can be read."""
         return self._records[0]
 
     @property
@@ -141,6 +142,7 @@ class LenientPrefix(Prefix):
 
     @property
     def python(self) -> PythonInPrefix | None:
+        """The Python of this prefix, None where it has none or cannot be told."""
         return self._python_or_problem[0]
 
     @property

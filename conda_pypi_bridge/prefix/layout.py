@@ -24,6 +24,7 @@ class Layout:
 
     @property
     def scripts(self) -> str:
+        """The folder of commands, for entry points and ``python-scripts/``."""
         return "Scripts" if self.windows else "bin"
 
 

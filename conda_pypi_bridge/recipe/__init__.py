@@ -83,8 +83,9 @@ def write(
 ) -> list[Written]:
     """Write ``NAME/meta.yaml`` into `folder` for each SPEC, in the version that an install would choose.
 
-    Raises `BridgeError`, and then nothing was written: for what channels have, what a recipe cannot say
-    exactly, and recipes that are there and differ.
+    Raises `SpecError` for what channels have, `Untranslatable` for what a recipe cannot say exactly,
+    `ConfigError` for a recipe that is there and differs, and as `Resolver.resolve` and `Index` do; nothing
+    was written then.
     """
     reporter.phase("Reading the environment")
     target = engine.target([])
