@@ -56,9 +56,9 @@ def applying(
     Unlike with `holds`, what cannot be evaluated does not hold: nothing is chosen by it any more.
     """
     for requirement in requirements:
-        if _applies(requirement, environment, extra):
-            if not (extra and _applies(requirement, environment, "")):
-                yield requirement
+        already = bool(extra) and _applies(requirement, environment, "")
+        if not already and _applies(requirement, environment, extra):
+            yield requirement
 
 
 def _applies(requirement: Requirement, environment: Mapping[str, str], extra: str) -> bool:
