@@ -102,13 +102,22 @@ def local_record(path: Path, target: Target, names: Names) -> PackageRecord:
 
     Raises `SpecError` for what is no wheel, `WheelRefused`, `NoFittingWheel` or `Untranslatable`.
     """
+    wheel = local_wheel(path)
+    with open_wheel(path, wheel, allow_hooks=True) as opened:
+        text = opened.read("METADATA")
+    metadata = translate.parse_core_metadata(text, path.name)
+    return translate.record(Candidate(wheel=wheel, metadata=metadata), target, names.conda_name)
+
+
+def local_wheel(path: Path) -> Wheel:
+    """What a wheel file says of itself by its name and bytes. Raises `SpecError` for what is no wheel."""
     if not path.is_file():
         raise SpecError(str(path), "there is no such file")
     try:
         name, version, build, tags = parse_wheel_filename(path.name)
     except (InvalidWheelFilename, ValueError) as error:
         raise SpecError(str(path), f"it is not named as a wheel (PEP 427): {error}") from error
-    wheel = Wheel(
+    return Wheel(
         filename=path.name,
         project=ProjectName(canonicalize_name(name)),
         version=version,
@@ -118,7 +127,3 @@ def local_record(path: Path, target: Target, names: Names) -> PackageRecord:
         sha256=file_sha256(path),
         size=path.stat().st_size,
     )
-    with open_wheel(path, wheel, allow_hooks=True) as opened:
-        text = opened.read("METADATA")
-    metadata = translate.parse_core_metadata(text, path.name)
-    return translate.record(Candidate(wheel=wheel, metadata=metadata), target, names.conda_name)

@@ -6,16 +6,17 @@ import datetime as dt
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
 from conda_pypi_bridge.build import pack, unpack, unpack_meta
 from conda_pypi_bridge.channel import formats, offers
 from conda_pypi_bridge.channel.model import Published, Scope
-from conda_pypi_bridge.model import Candidate, PackageRecord, ProjectName, Wheel
+from conda_pypi_bridge.make import local_wheel
+from conda_pypi_bridge.model import Candidate, PackageRecord
 from conda_pypi_bridge.names import Names
 from conda_pypi_bridge.translate import parse_core_metadata
 from tests.wheels import metadata_of
@@ -25,18 +26,8 @@ CREATED = dt.datetime(2026, 1, 2, tzinfo=dt.timezone.utc)
 
 def candidate_of(path: Path, url: str = "") -> Candidate:
     """A wheel on disk as the index would describe it."""
-    name, version, build, tags = parse_wheel_filename(path.name)
-    wheel = Wheel(
-        filename=path.name,
-        project=ProjectName(canonicalize_name(name)),
-        version=version,
-        build=build,
-        tags=tags,
-        url=url or f"https://index.invalid/{path.name}",
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        size=path.stat().st_size,
-        upload_time=dt.datetime(2024, 1, 2, tzinfo=dt.timezone.utc),
-    )
+    url = url or f"https://index.invalid/{path.name}"
+    wheel = replace(local_wheel(path), url=url, upload_time=dt.datetime(2024, 1, 2, tzinfo=dt.timezone.utc))
     return Candidate(wheel=wheel, metadata=parse_core_metadata(metadata_of(path), path.name))
 
 
