@@ -205,8 +205,8 @@ def configure_completion(made: argparse.ArgumentParser) -> None:
     """Add the arguments of completion."""
     made.set_defaults(verb="completion")
     made.description = (
-        "Print a script with which a shell completes the verbs and options of conda-pypi-bridge, and in bash "
-        "and fish those of conda pypi-bridge and conda pypi-install, too."
+        "Print a script with which a shell completes the verbs and options of conda-pypi-bridge, conda "
+        "pypi-bridge, conda pypi-install and python -m conda_pypi_bridge."
     )
     teach(made, "completion")
     made.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 import shtab
 
@@ -24,32 +25,13 @@ _PATHS = {
     "prefix": shtab.DIR,
 }
 
-#: ``conda pypi-bridge`` and ``conda pypi-install``, too; whatever completed conda before goes on doing so.
-_FOR_CONDA = {
-    "bash": r"""
-if ! complete -p conda 2>/dev/null | grep -q _conda_pypi_bridge_of_conda; then
-  _conda_pypi_bridge_former=$(complete -p conda 2>/dev/null | sed -n 's/.*-F \([^ ]*\).*/\1/p')
-fi
-_conda_pypi_bridge_of_conda() {
-  if [ "$COMP_CWORD" -gt 1 ] && [ "${COMP_WORDS[1]}" = pypi-bridge ]; then
-    COMP_WORDS=(conda-pypi-bridge "${COMP_WORDS[@]:2}")
-    COMP_CWORD=$((COMP_CWORD - 1))
-    _shtab_conda_pypi_bridge
-  elif [ "$COMP_CWORD" -gt 1 ] && [ "${COMP_WORDS[1]}" = pypi-install ]; then
-    COMP_WORDS=(conda-pypi-bridge install "${COMP_WORDS[@]:2}")
-    _shtab_conda_pypi_bridge
-  elif [ -n "$_conda_pypi_bridge_former" ]; then
-    "$_conda_pypi_bridge_former" "$@"
-  fi
-}
-complete -o bashdefault -o default -F _conda_pypi_bridge_of_conda conda
-""",
-    "fish": r"""
-complete -c conda -n '__fish_seen_subcommand_from pypi-bridge' -f \
-  -a '(complete -C (string replace -r "^.*?pypi-bridge" conda-pypi-bridge -- (commandline -cp)))'
-complete -c conda -n '__fish_seen_subcommand_from pypi-install' -f \
-  -a '(complete -C (string replace -r "^.*?pypi-install" "conda-pypi-bridge install" -- (commandline -cp)))'
-""",
+#: How each shell comes to know the script. One that is looked up by the command's name would not be found for
+#: conda and python.
+_HEADS = {
+    "bash": "# Made with shtab. ~/.bashrc is to source it.",
+    "zsh": "#compdef conda-pypi-bridge conda python python3\n"
+    "# Made with shtab. It is to be _conda-pypi-bridge in a folder of $fpath.",
+    "fish": "# Made with shtab. It is to be in ~/.config/fish/conf.d.",
 }
 
 
@@ -59,7 +41,16 @@ def script(shell: str) -> str:
     for action in _actions(made):
         if action.dest in _PATHS:
             action.complete = _PATHS[action.dest]  # type: ignore[attr-defined]  # where shtab looks
-    return str(shtab.complete(made, shell)) + _FOR_CONDA.get(shell, "")
+    ours = Path(__file__).with_name("data") / f"completion.{shell}"
+    return "\n".join([_HEADS[shell], _body(str(shtab.complete(made, shell)), shell), ours.read_text("utf-8")])
+
+
+def _body(text: str, shell: str) -> str:
+    """A script of shtab without what it tells people, and without the end by which zsh calls it."""
+    lines = text.splitlines()
+    first = next(number for number, line in enumerate(lines) if line and not line.startswith("#"))
+    body = "\n".join(lines[first:])
+    return body.partition("\nif [[ $zsh_eval_context")[0] if shell == "zsh" else body
 
 
 def _actions(made: argparse.ArgumentParser) -> Iterator[argparse.Action]:

@@ -154,9 +154,12 @@ _LESSONS: dict[str, tuple[str, Sequence[tuple[str, str]]]] = {
     "completion": (
         "nothing: the script goes to standard output.",
         [
-            ("bash > ~/.local/share/bash-completion/completions/conda-pypi-bridge", "for bash"),
+            (
+                "bash > ~/.conda-pypi-bridge.bash",
+                "for bash, where ~/.bashrc has: source ~/.conda-pypi-bridge.bash",
+            ),
             ('zsh > "${fpath[1]}/_conda-pypi-bridge"', "for zsh"),
-            ("fish > ~/.config/fish/completions/conda-pypi-bridge.fish", "for fish"),
+            ("fish > ~/.config/fish/conf.d/conda-pypi-bridge.fish", "for fish"),
         ],
     ),
 }

@@ -8,11 +8,12 @@ import re
 import select
 import struct
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from fcntl import ioctl
 from html import escape, unescape
 from pathlib import Path
-from termios import TIOCSWINSZ
+from termios import TIOCSCTTY, TIOCSWINSZ
 
 import pyte
 
@@ -109,3 +110,37 @@ def _colour(line: str) -> str:
 def rows_of_picture(text: str) -> list[str]:
     """The rows that a picture shows, without the empty ones; the command comes first."""
     return [unescape(row) for row in re.findall(r"<text [^>]*>(.*?)</text>", text)]
+
+
+class Shell:
+    """An interactive shell in a terminal, inside ``with``: keys are typed, and its screen is looked at."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], folder: Path) -> None:
+        self._ours, theirs = pty.openpty()
+        ioctl(theirs, TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        self._process = subprocess.Popen(
+            command, cwd=folder, env={**env, "TERM": "xterm"}, start_new_session=True,
+            preexec_fn=lambda: ioctl(0, TIOCSCTTY, 0),
+            stdin=theirs, stdout=theirs, stderr=theirs,
+        )  # fmt: skip
+        os.close(theirs)
+        self._screen = pyte.Screen(COLUMNS, ROWS)
+        self._stream = pyte.ByteStream(self._screen)
+
+    def __enter__(self) -> Shell:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._ours)
+
+    def types(self, keys: str, shows: str, timeout: float = 30) -> None:
+        """Type, and wait until the screen shows something. Fails the test where it does not."""
+        os.write(self._ours, keys.encode())
+        end = time.monotonic() + timeout
+        while not any(shows in row for row in self._screen.display):
+            ready, _, _ = select.select([self._ours], [], [], 0.2)
+            if ready:
+                self._stream.feed(os.read(self._ours, 65536))
+            assert time.monotonic() < end, "\n".join(rows_of(self._screen))

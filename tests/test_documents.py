@@ -111,7 +111,7 @@ BEFOREHAND: Mapping[str, Sequence[str]] = {
         "conda pypi-install -y -n web flask ipykernel",
         "conda create -y -p ./env python=3.12",
         "conda pypi-install -y -p ./env pandas",
-        "mkdir -p ~/.local/share/bash-completion/completions ~/.config/fish/completions zsh bucket",
+        "mkdir -p ~/.config/fish/conf.d zsh bucket",
         "echo flask | tee requirements.txt list.txt > curated.txt",
         "echo 0123456789abcdef-reader > tokens.txt",
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from conda_pypi_bridge.completion import COMMAND, script
 from tests import reference
 from tests.doors import Bridge
 from tests.lab.condas import Conda
+from tests.terminal import Shell
 
 
 def all_verbs(made: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
@@ -112,42 +114,55 @@ def test_the_reference_is_current() -> None:
 
 # -- completion ----------------------------------------------------------------------------------------
 
-ASK = r"""
-source "$1"; shift
-COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
-function_of() { complete -p "$1" | sed -n 's/.*-F \([^ ]*\).*/\1/p'; }
-"$(function_of "$1")" "$1" "${COMP_WORDS[COMP_CWORD]}" ""
-echo "${COMPREPLY[@]}"
-"""
+#: How each shell is started without anybody's settings, and reads the script; and what it is asked before.
+SHELLS = {
+    "bash": (
+        ["bash", "--norc", "-i"],
+        "_before() { COMPREPLY=(inspiration); }; complete -F _before conda python\n"
+        "source ./script; source ./script\n",
+    ),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        "fpath=($PWD $fpath); autoload -U compinit; compinit -u -D; zstyle ':completion:*' menu no\n",
+    ),
+    "fish": (["fish", "--no-config", "-i"], "source ./script\n"),
+}
+
+#: What stands for conda's own completion, and python's, where zsh looks for it.
+OF_OTHERS = "compadd inspiration\n"
+
+LINES = [
+    ("conda-pypi-bridge inst", "install"),
+    ("conda-pypi-bridge tree --rev", "--reverse"),
+    ("conda-pypi-bridge cache cl", "clean"),
+    ("conda pypi-bridge notebook kern", "kernelspec"),
+    ("conda pypi-install --dry", "--dry-run"),
+    ("python -m conda_pypi_bridge doc", "doctor"),
+    ("python -m conda_pypi_bridge doctor --de", "--deep"),
+    ("conda insp", "inspiration"),
+    ("python insp", "inspiration"),
+]
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("conda-pypi-bridge inst", "install"),
-        ("conda-pypi-bridge tree --rev", "--reverse"),
-        ("conda-pypi-bridge cache cl", "clean"),
-        ("conda pypi-bridge notebook kern", "kernelspec"),
-        ("conda pypi-install --dry", "--dry-run"),
-        ("conda inst", "what completed conda before"),
-    ],
-)
-def test_bash_completes(tmp_path: Path, line: str, expected: str) -> None:
-    before = "_former() { COMPREPLY=('what completed conda before'); }\ncomplete -F _former conda\n"
-    file = tmp_path / "completion.bash"
-    file.write_text(before + script("bash"))
-    command = ["bash", "--norc", "-c", ASK, "bash", str(file), *line.split()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (done.stdout.strip(), done.stderr) == (expected, "")
+#: Each shell with each line. fish asks all that completes a command, and none of it stands in for another.
+ASKED = [(shell, *line) for shell in SHELLS for line in LINES if shell != "fish" or "insp" not in line[0]]
 
 
-def test_sourcing_twice_leaves_what_completed_conda_before(tmp_path: Path) -> None:
-    before = "_former() { COMPREPLY=('before'); }\ncomplete -F _former conda\n"
-    file = tmp_path / "completion.bash"
-    file.write_text(before + script("bash") + script("bash"))
-    command = ["bash", "--norc", "-c", ASK, "bash", str(file), "conda", "inst"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == "before\n"
+@pytest.mark.slow
+@pytest.mark.parametrize(("shell", "line", "completed"), ASKED)
+def test_the_tab_key_completes(shell: str, line: str, completed: str, tmp_path: Path) -> None:
+    """In the shell itself, in a terminal."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not on this machine")
+    for name in ("script", "_conda-pypi-bridge"):
+        (tmp_path / name).write_text(script(shell))
+    for name in ("_conda", "_python"):
+        (tmp_path / name).write_text(OF_OTHERS)
+    command, start = SHELLS[shell]
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PS1": "> ", "LC_ALL": "C.UTF-8"}
+    with Shell(command, env, tmp_path) as terminal:
+        terminal.types(f"{start}echo $((40 + 2))\n" if shell != "fish" else f"{start}math 40 + 2\n", "42")
+        terminal.types(f"{line}\t", completed)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
