@@ -124,11 +124,15 @@ def test_conda_installs_what_was_asked_for_before(
 @pytest.fixture
 def newer(home: Home, channel_url: str, channel: Path) -> Conda:
     """A conda whose solver reads shards."""
+    return newer_conda(home, [channel_url, channel.as_uri()])
+
+
+def newer_conda(home: Home, channels: list[str]) -> Conda:
     for command in OTHER_CONDAS.values():
         conda = Conda(command=command, home=home)
         offered = re.search(r"--solver \{(.*?)\}", conda("create", "--help").stdout)
         if solvers := {"rattler", "libmamba"} & set(offered[1].split(",") if offered else ()):
-            home.configure(channels=[channel_url, channel.as_uri()], solver=max(solvers))
+            home.configure(channels=channels, solver=max(solvers))
             return conda
     pytest.skip("no newer conda is here whose solver reads shards")
 
@@ -226,7 +230,7 @@ def test_the_load_benchmark_measures_what_it_says() -> None:
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("client", ["rattler", "conda"])
+@pytest.mark.parametrize("client", ["rattler", "conda", "newer conda"])
 def test_flask_and_pandas_come_from_a_real_index(
     client: str,
     home: Home,
@@ -247,14 +251,15 @@ def test_flask_and_pandas_come_from_a_real_index(
     prefix = home.envs / "one"
     with Command(serve_words(*scope), env, tmp_path / "log") as command:
         channels = [command.url, channel.as_uri()]
+        specs = ("flask", "pandas", f"python={minor}")
         if client == "rattler":
-            specs = ("flask", "pandas", f"python={minor}")
             rattler(home, tmp_path / "rattler", prefix, channels, *specs)
+        elif client == "newer conda":
+            newer_conda(home, channels)("create", "-p", prefix, *specs)
         else:
             done = "the curated list is published"
             wait_until(lambda: done in {line["event"] for line in command.lines}, 120)
             home.configure(channels=channels, solver="classic")
-            conda = Conda(command=(str(vendored_conda),), home=home)
-            conda("create", "-p", prefix, "flask", "pandas", f"python={minor}")
+            Conda(command=(str(vendored_conda),), home=home)("create", "-p", prefix, *specs)
     code = "import flask, pandas; print(pandas.DataFrame({'a': [1, 2]}).a.sum())"
     assert run([python_of(prefix), "-c", code], {}).stdout == "3\n"
