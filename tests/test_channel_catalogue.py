@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from conda_pypi_bridge.build import zstd
-from conda_pypi_bridge.channel import failures, offering, offers, supply, wants
+from conda_pypi_bridge.channel import failures, offering, offers, supply, wants, withdrawals
 from conda_pypi_bridge.channel.catalogue import Budget, Catalogue
 from conda_pypi_bridge.channel.model import Scope
 from conda_pypi_bridge.channel.store import ChannelStore
@@ -745,6 +745,23 @@ def test_a_withdrawn_package_is_not_served_to_who_asks_for_it_first(
     time.sleep(0.3)
     other = client()
     assert [is_served(other, fns[version]) for version in ("1.0", "2.0")] == [True, False]
+
+
+def test_one_waits_for_a_slow_index_and_not_for_long(
+    server: IndexServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there is served meanwhile."""
+    monkeypatch.setattr(withdrawals, "_SECONDS", 0.5)
+    server.add("demo", "1.0")
+    one = client()
+    (fn,) = one.document("demo")["packages.conda"]
+    other = client(budget=Budget(page_seconds=60, index_seconds=60))
+    other.index()
+    server.on("/simple/demo/", sleeps(1.5))
+    begun = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda _: is_served(other, fn), range(64)))
+    assert 0.4 < time.monotonic() - begun < 1.2
 
 
 def test_packages_of_a_project_that_is_blocked_since_are_neither_listed_nor_served(

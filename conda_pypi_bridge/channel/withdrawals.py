@@ -81,6 +81,9 @@ class Withdrawals:
                 futures.append(self._tasks.submit(f"withdrawn {project}", work, _RANK))
             except Busy:
                 break
+            # One waits for a slow index, not everybody who asks meanwhile.
+            before = self._looks.get(project)
+            self._looks[project] = _Look(now, before.serial if before else -1)
         wait(futures, _SECONDS)
         self._keep()
 
