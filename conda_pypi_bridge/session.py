@@ -179,20 +179,18 @@ def _channels(args: argparse.Namespace, conda: condarc.CondaConfig, prefix: Pref
     Python. Where no configuration names any, a conda environment uses those it was made from.
     """
     given = list(getattr(args, "channel", ()))
-    if getattr(args, "override_channels", False):
-        if not given:
-            raise ConfigError("--override-channels needs at least one -c CHANNEL")
-        return given
-    if prefix.python is not None and prefix.python.is_venv:
-        return given
+    alone = bool(getattr(args, "override_channels", False))
+    if alone and not given:
+        raise ConfigError("--override-channels needs at least one -c CHANNEL")
     used = dict.fromkeys(_origin(record) for record in prefix.conda_meta)
     known = [url for url in used if "://" in url]
-    found: list[str] = []
-    for name in [*given, *(conda.channels or known)]:
-        if name != "defaults":
-            found.append(name)
-        else:
-            found += conda.default_channels or [url for url in known if "/pkgs/" in url]
+    defaults = conda.default_channels or [url for url in known if "/pkgs/" in url]
+    if "defaults" in given and not defaults:
+        hint = "Name them in condarc, as default_channels, or with -c."
+        raise ConfigError("what the channel defaults stands for is known to conda alone", hint=hint)
+    is_venv = prefix.python is not None and prefix.python.is_venv
+    wanted = given if alone or is_venv else [*given, *(conda.channels or known)]
+    found = (url for name in wanted for url in (defaults if name == "defaults" else [name]))
     return list(dict.fromkeys(found))
 
 

@@ -208,6 +208,15 @@ def test_a_journal_that_cannot_be_written_changes_nothing(prefix: Path) -> None:
     assert not diff(before, {**snapshot(prefix), JOURNAL: before[JOURNAL]})
 
 
+@pytest.mark.parametrize("text", ['{"created": [], "of_later_versions": 1}', "[]", "{", '{"kept": {"a": 1}}'])
+def test_a_journal_that_cannot_be_read_is_told_and_kept(prefix: Path, text: str) -> None:
+    (prefix / JOURNAL).mkdir()
+    (prefix / JOURNAL / "journal.json").write_text(text)
+    with pytest.raises(PrefixError, match="cannot be undone"):
+        recover(prefix)
+    assert (prefix / JOURNAL / "journal.json").read_text() == text
+
+
 def test_what_cannot_be_undone_is_told_and_kept(prefix: Path) -> None:
     def cut_short() -> None:
         with journalled(prefix, CHANGE):

@@ -601,6 +601,13 @@ def test_a_name_is_found_where_conda_keeps_environments(tmp_path: Path) -> None:
     assert find("sibling", None, home, tmp_path / "v", CONDA_EXE=str(root / "bin" / "conda")) == sibling
 
 
+def test_condas_list_may_name_folders_in_any_encoding(tmp_path: Path) -> None:
+    odd = make_env(tmp_path / "far\udce9" / "odd")
+    (tmp_path / ".conda").mkdir()
+    (tmp_path / ".conda" / "environments.txt").write_bytes(os.fsencode(f"{odd}\n"))
+    assert find("odd", None, tmp_path, tmp_path / "here") == odd
+
+
 def test_a_name_that_nothing_or_too_much_has_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".conda").mkdir()
     paths = [make_env(tmp_path / folder / "same") for folder in "ab"]

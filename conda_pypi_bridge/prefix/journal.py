@@ -118,7 +118,12 @@ def recover(prefix: Path) -> bool:
         if undone:
             _undo(prefix, folder)
         _finish(prefix, folder)
-    except (OSError, ValueError, LookupError) as error:
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+    ) as error:  # TypeError: of another version of the bridge
         reason = f"an interrupted change cannot be undone: {error}"
         hint = f"Mend the cause and run the command again; what was there is in {folder}."
         raise PrefixError(str(prefix), reason, hint=hint) from error

@@ -88,5 +88,5 @@ def _roots(environ: Mapping[str, str], running: Path) -> list[Path]:
 
 def _listed(home: Path) -> list[Path]:
     file = home / ".conda" / "environments.txt"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return sorted({Path(line.strip()) for line in lines if line.strip()})
+    text = file.read_text(encoding="utf-8", errors="surrogateescape") if file.is_file() else ""
+    return sorted({Path(line.strip()) for line in text.splitlines() if line.strip()})
