@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..locks import entry
 
 if TYPE_CHECKING:  # plain conda commands import this package, and need none of it
     from packaging.requirements import Requirement
+    from packaging.version import Version
 
     from ..model import CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Target
     from ..names import Names
@@ -36,6 +37,43 @@ class Problem:
     deps: bool = True
     newer: frozenset[CondaName] = frozenset()
     bare: bool = False
+
+
+class Chosen(NamedTuple):
+    """The Python that is there, or that channels would install. No channel has another than CPython."""
+
+    version: Version
+    implementation: str = "cpython"
+    free_threaded: bool = False
+
+
+def target_of(
+    python: Chosen,
+    subdir: str,
+    virtual: Mapping[str, str],
+    *,
+    markers: Mapping[str, str] | None,
+    python_abi: bool,
+) -> Target:
+    """The environment to choose wheels for; `virtual` are the versions of virtual packages (``__glibc``).
+
+    `markers` are those of the machine, where `subdir` is its own. `python_abi` tells that a package of that
+    name is there.
+    """
+    from ..tags import make_target
+
+    pairs = {name: version_pair(version) for name, version in virtual.items()}
+    return make_target(
+        python.version,
+        subdir,
+        implementation=python.implementation,
+        free_threaded=python.free_threaded,
+        glibc=pairs.get("__glibc"),
+        musl=pairs.get("__musl"),
+        macos=pairs.get("__osx"),
+        python_abi=python_abi,
+        markers=markers,
+    )
 
 
 def version_pair(version: str) -> tuple[int, int]:

@@ -213,6 +213,14 @@ def context_flags() -> dict[str, bool]:
     }
 
 
+def virtual_packages() -> dict[str, str]:
+    """What conda tells of this machine: ``__glibc`` and its version, and so on."""
+    manager = context.plugin_manager
+    if hasattr(manager, "get_virtual_package_records"):  # conda 25 and later
+        return {record.name: record.version for record in manager.get_virtual_package_records()}
+    return {f"__{package.name}": package.version or "0" for package in manager.get_virtual_packages()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Solving:
     """How to make a solver of the user's own backend, and what to ask of it.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -16,9 +14,6 @@ from conda.base.context import context
 from conda.core.package_cache_data import PackageCacheData
 from conda.exceptions import (
     CondaSystemExit,
-    EnvironmentNotWritableError,
-    NotWritableError,
-    SpecsConfigurationConflictError,
 )
 from conda.models.match_spec import MatchSpec
 from conda.models.records import PackageCacheRecord
@@ -27,7 +22,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from ...errors import BridgeError, PrefixError, SpecError, Unsatisfiable
+from ...errors import PrefixError, SpecError, Unsatisfiable
 from ...locks import scratch
 from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Row, Target
 from ...names import Names
@@ -47,12 +42,13 @@ from ...prefix import (
 )
 from ...report import Reporter, Silent
 from ...store import cache_folder
-from ...tags import make_target
 from ...versions import conda_version
-from .. import Problem, place_package, version_pair
-from .calling import UNSATISFIABLE, Solving
+from .. import Chosen, Problem, place_package, target_of
+from .caches import cached_at, is_known, made_known
+from .calling import UNSATISFIABLE, Solving, virtual_packages
+from .failures import as_ours, sentence
 from .offline import is_at_hand, require_packages
-from .records import BridgeChannel, conda_record, dist_of, has_whole, in_a_cache, renamed, written
+from .records import conda_record, dist_of, has_whole, in_a_cache, renamed, written
 from .transaction import LEFT_BY_CONDA, BridgeTransaction
 
 try:
@@ -117,27 +113,17 @@ class CondaEngine:
     def target(self, requests: Sequence[str]) -> Target:
         python = self._prefix.python
         if python is not None and not requests:
-            version, implementation, free_threaded = (
-                python.version,
-                python.implementation,
-                python.free_threaded,
-            )
+            chosen = Chosen(python.version, python.implementation, python.free_threaded)
         else:
             record = self._chosen_python(requests)
-            version, implementation = Version(record.version), "cpython"
-            free_threaded = record.build.endswith("t")
-        self._python = version
-        virtual = {name: version_pair(version) for name, version in _virtual_packages().items()}
-        return make_target(
-            version,
+            chosen = Chosen(Version(record.version), free_threaded=record.build.endswith("t"))
+        self._python = chosen.version
+        return target_of(
+            chosen,
             context.subdir,
-            implementation=implementation,
-            free_threaded=free_threaded,
-            glibc=virtual.get("__glibc"),
-            musl=virtual.get("__musl"),
-            macos=virtual.get("__osx"),
-            python_abi="python_abi" in self.installed,
+            virtual_packages(),
             markers=native_markers(context.subdir),
+            python_abi="python_abi" in self.installed,
         )
 
     def _chosen_python(self, requests: Sequence[str]) -> Any:
@@ -147,7 +133,7 @@ class CondaEngine:
         try:
             final = solver.solve_final_state()
         except UNSATISFIABLE as error:
-            raise Unsatisfiable(_sentence(error)) from error
+            raise Unsatisfiable(sentence(error)) from error
         return next(record for record in final if record.name == "python")
 
     def on_channels(self, name: CondaName) -> Sequence[str]:
@@ -198,7 +184,7 @@ class CondaEngine:
                 require_packages(self._setup.link_precs)
                 return plan
         assert failure is not None
-        raise Unsatisfiable(_sentence(failure)) from failure
+        raise Unsatisfiable(sentence(failure)) from failure
 
     def _spare_pip(self, plan: Plan) -> None:
         """Refuse a plan that breaks what pip placed: conda does not know of its requirements."""
@@ -230,7 +216,7 @@ class CondaEngine:
         try:
             return self._take(solver.solve_for_transaction())
         except UNSATISFIABLE as error:
-            raise Unsatisfiable(_sentence(error)) from error
+            raise Unsatisfiable(sentence(error)) from error
 
     def adopt(self, transaction: Any, packages: Iterable[PackageRecord] = ()) -> Plan:
         """Take over a transaction of conda's own; `packages` are those of the bridge that are new in it."""
@@ -296,7 +282,7 @@ class CondaEngine:
 
         def built() -> None:
             build()
-            if not all(_is_known(row) for row in plan.link):
+            if not all(is_known(row) for row in plan.link):
                 PackageCacheData.clear()  # built by another process: conda has yet to see it
             for folder in context.pkgs_dirs:
                 refuse_clobbering(self._prefix, plan, Path(folder))
@@ -310,7 +296,7 @@ class CondaEngine:
                     raise CondaError("another process has changed this environment meanwhile; run again")
                 gone = [file for dist in dists for file in files_of(self._prefix, dist)]
                 change = change_of(
-                    self._prefix, plan, _in_cache, gone=gone, renamed=renamed, own=LEFT_BY_CONDA
+                    self._prefix, plan, cached_at, gone=gone, renamed=renamed, own=LEFT_BY_CONDA
                 )
                 with journalled(self.path, change, new=new):
                     clear_away(gone, renamed)
@@ -344,7 +330,7 @@ class CondaEngine:
 
         def write(place: Path) -> None:
             unpack(place)
-            known.append(_made_known(cache, record, place))
+            known.append(made_known(cache, record, place))
 
         place_package(folder, record.dist, lambda: has_whole(folder, record.dist), write)
         for entry in known:
@@ -358,7 +344,7 @@ class CondaEngine:
         try:
             transaction.execute()
         except (CondaError, OSError) as error:
-            raise _as_ours(self.path, error) from error
+            raise as_ours(self.path, error) from error
 
     def replaced(self, plan: Plan) -> Sequence[InstalledDist]:
         linked = {row.name for row in plan.link}
@@ -379,70 +365,5 @@ def _bridged(records: Iterable[Any]) -> set[str]:
     return {dist_of(record) for record in records if record.channel.canonical_name == CHANNEL}
 
 
-def _is_known(row: Row) -> bool:
-    """Whether conda knows of a cached package, if it is one of ours."""
-    if row.package is None:
-        return True
-    return any(PackageCacheData.query_all(MatchSpec(f"{row.name}=={row.version}={row.build}")))
-
-
-def _in_cache(row: Row) -> Path | None:
-    """Where conda links a package from."""
-    found = (Path(folder) / row.dist for folder in context.pkgs_dirs)
-    return next((package for package in found if (package / "info" / "paths.json").is_file()), None)
-
-
-def _made_known(cache: Any, record: PackageRecord, place: Path) -> PackageCacheRecord:
-    """Have conda know of a package that is at `place`; that writes its record there, too."""
-    fields = {**conda_record(record).dump(), "channel": BridgeChannel(subdir=record.subdir)}
-    entry = PackageCacheRecord(
-        **fields,
-        package_tarball_full_path=str(Path(cache.pkgs_dir) / record.fn),
-        extracted_package_dir=str(place),
-    )
-    cache.insert(entry)
-    return entry
-
-
-def _as_ours(prefix: Path, error: Exception) -> Exception:
-    """An error of ours that conda was given, and what the system refused to conda; any other as it is."""
-    errors = [error.__cause__, error, *getattr(error, "errors", ())]
-    known = next((one for one in errors if isinstance(one, (BridgeError, OSError))), error)
-    if isinstance(known, NotWritableError):  # an OSError that tells neither the file nor the reason
-        known = OSError(known.errno, os.strerror(known.errno), known.dump_map()["path"])
-    if isinstance(known, EnvironmentNotWritableError):
-        known = _refusal(prefix) or known
-    if isinstance(known, OSError):
-        return PrefixError(str(prefix), f"linking failed: {known.filename}: {known.strerror}")
-    return known
-
-
-def _refusal(prefix: Path) -> OSError | None:
-    """Why nothing can be written to the prefix, which conda takes for a lack of permission."""
-    try:
-        with tempfile.TemporaryFile(dir=prefix / "conda-meta") as file:
-            file.write(b"full?")
-    except OSError as error:
-        return error
-    return None
-
-
 def _nothing() -> None:
     """For a transaction whose packages are all in the cache."""
-
-
-def _virtual_packages() -> dict[str, str]:
-    """What conda tells of this machine: ``__glibc`` and its version, and so on."""
-    manager = context.plugin_manager
-    if hasattr(manager, "get_virtual_package_records"):  # conda 25 and later
-        return {record.name: record.version for record in manager.get_virtual_package_records()}
-    return {f"__{package.name}": package.version or "0" for package in manager.get_virtual_packages()}
-
-
-def _sentence(error: Exception) -> str:
-    """What conda's solver found: its first words; all of them where it is about pins."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (
-        " ".join(lines if isinstance(error, SpecsConfigurationConflictError) else lines[:3])
-        or "conda's solver finds no solution"
-    )

@@ -14,9 +14,8 @@ from ...errors import PrefixError, SpecError, Unsatisfiable
 from ...model import CHANNEL, CondaName, InstalledDist, PackageRecord, Plan, Row, Target
 from ...names import Names
 from ...prefix import Prefix, native_markers
-from ...tags import make_target
 from ...versions import conda_version
-from .. import Problem, version_pair
+from .. import Chosen, Problem, target_of
 from .channels import Channels, Overlay
 from .offline import require_packages
 from .records import (
@@ -78,25 +77,19 @@ class Solver:
         """The environment to choose wheels for, given what is asked of ``python``."""
         python = self._prefix.python
         if python is not None and not requests:
-            version, implementation = python.version, python.implementation
-            free_threaded = python.free_threaded
+            chosen = Chosen(python.version, python.implementation, python.free_threaded)
         elif python is not None and python.is_venv:
             raise SpecError(requests[0], "the Python of a virtual environment cannot be changed")
         else:
             record = self._chosen_python(requests)
-            version, implementation = Version(str(record.version)), "cpython"
             free_threaded = str(record.build).endswith("t")
-        virtual = {v.name.normalized: version_pair(str(v.version)) for v in self._virtual}
-        self._target = make_target(
-            version,
+            chosen = Chosen(Version(str(record.version)), free_threaded=free_threaded)
+        self._target = target_of(
+            chosen,
             self.channels.subdir,
-            implementation=implementation,
-            free_threaded=free_threaded,
-            glibc=virtual.get("__glibc"),
-            musl=virtual.get("__musl"),
-            macos=virtual.get("__osx"),
-            python_abi="python_abi" in self._state,
+            {virtual.name.normalized: str(virtual.version) for virtual in self._virtual},
             markers=native_markers(self.channels.subdir),
+            python_abi="python_abi" in self._state,
         )
         return self._target
 
