@@ -12,8 +12,7 @@ is a proof.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -28,35 +27,10 @@ from .errors import Blocked, BridgeError, NoExtras, NoFittingWheel, NotFound, Un
 from .lookahead import Lookahead, Need
 from .model import Candidate, CondaName, CoreMetadata, PackageRecord, ProjectName, ProjectPage, Target, Wheel
 from .names import Names, never_from_pypi
+from .wants import ChannelWant, MetadataWant, PageWant, Step, Steps, Want
 
 #: How many versions per edge the successive tries list; None is every version.
 DEPTHS: tuple[int | None, ...] = (1, 4, 16, None)
-
-
-@dataclass(frozen=True)
-class ChannelWant:
-    """Which versions of a conda package, usable in the target, do channels have? -> list of str."""
-
-    name: CondaName
-
-
-@dataclass(frozen=True)
-class PageWant:
-    """What does the index say of a project? -> `ProjectPage`, None where no index has it, or the
-    `BridgeError` that tells why none is asked."""
-
-    project: ProjectName
-
-
-@dataclass(frozen=True)
-class MetadataWant:
-    """What does a wheel's METADATA say? -> `CoreMetadata`, or the `BridgeError` that refuses it."""
-
-    wheel: Wheel
-
-
-Want = ChannelWant | PageWant | MetadataWant
-_Step = Generator[Want, object, None]
 
 
 @dataclass(frozen=True)
@@ -116,11 +90,7 @@ class Closure:
     edges: dict[ProjectName, dict[Edge, None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._answers: dict[Want, object] = {}
-        self._waiting: dict[Want, list[_Step]] = {}
-        self._asked: list[Want] = []
-        self._ready: deque[tuple[_Step, object]] = deque()
-        self._running = False
+        self._steps = Steps()
         self._records: dict[tuple[ProjectName, str, str], PackageRecord] = {}
         self._added: set[tuple[str, frozenset[str]]] = set()
         self._shelves: dict[ProjectName, Shelf] = {}
@@ -136,20 +106,17 @@ class Closure:
             known = self.edges.setdefault(edge.project, {})
             if edge not in known:
                 known[edge] = None
-                self._start(self._meet(edge))
+                self._steps.start(self._meet(edge))
 
     def wants(self) -> list[Want]:
         """What must be found out next; each want is handed out once."""
-        if self.follow and self.depth == 1 and not self._waiting:
+        if self.follow and self.depth == 1 and self._steps.idle:
             self._lookahead.advance(self._requested())
-        asked, self._asked = self._asked, []
-        return asked
+        return self._steps.take()
 
     def answer(self, want: Want, value: object) -> None:
         """Tell what a want was about; further wants may follow."""
-        self._answers[want] = value
-        for step in self._waiting.pop(want, ()):
-            self._start(step, value)
+        self._steps.answer(want, value)
 
     def widen(self, depth: int | None) -> None:
         """List more versions of every project in the overlay, installed or not."""
@@ -157,7 +124,7 @@ class Closure:
         self.problems.clear()
         self._narrow()
         for edge in [edge for edges in self.edges.values() for edge in edges]:
-            self._start(self._meet(edge))
+            self._steps.start(self._meet(edge))
 
     @property
     def records(self) -> tuple[PackageRecord, ...]:
@@ -170,7 +137,7 @@ class Closure:
 
     def page(self, project: ProjectName) -> ProjectPage | None:
         """What the index was found to have of the project, as far as it was asked."""
-        page = self._answers.get(PageWant(project))
+        page = self._steps.answers.get(PageWant(project))
         return page if isinstance(page, ProjectPage) else None
 
     # -- what the lookahead goes over --------------------------------------------------------------
@@ -180,7 +147,7 @@ class Closure:
         name = self.names.conda_name(need.project)
         if self._given(name):
             return None
-        elsewhere = _versions(self._answers.get(ChannelWant(name), ()))
+        elsewhere = _versions(self._steps.answers.get(ChannelWant(name), ()))
         if self._has(need, name) or any(self._specifier(need).filter(elsewhere, prereleases=True)):
             return None
         page = self.page(need.project)
@@ -194,12 +161,12 @@ class Closure:
 
     def include(self, wheel: Wheel, extras: frozenset[str]) -> bool:
         """List a wheel and extras of it; whether all that this takes is known."""
-        self._start(self._add(wheel, extras))
-        return not self._waiting
+        self._steps.start(self._add(wheel, extras))
+        return self._steps.idle
 
     def needs(self, wheel: Wheel, extras: frozenset[str]) -> Sequence[Edge] | None:
         """What a listed wheel requires for itself and for extras; None where it was refused."""
-        metadata = self._answers.get(MetadataWant(wheel))
+        metadata = self._steps.answers.get(MetadataWant(wheel))
         if not isinstance(metadata, CoreMetadata) or wheel.filename in self.refused:
             return None
         while True:  # pkg[all] -> pkg[a,b]
@@ -212,34 +179,9 @@ class Closure:
     def _requested(self) -> list[Edge]:
         return [edge for edges in self.edges.values() for edge in edges if not edge.required_by]
 
-    # -- the machinery: steps that pause at wants ------------------------------------------------
-
-    def _start(self, step: _Step, value: object = None) -> None:
-        """Queue a step; the outermost caller runs the queue, so that long chains need no deep stack."""
-        self._ready.append((step, value))
-        if self._running:
-            return
-        self._running = True
-        try:
-            while self._ready:
-                self._advance(*self._ready.popleft())
-        finally:
-            self._running = False
-
-    def _advance(self, step: _Step, value: object) -> None:
-        try:
-            want = step.send(value)
-            while want in self._answers:
-                want = step.send(self._answers[want])
-        except StopIteration:
-            return
-        if want not in self._waiting:
-            self._asked.append(want)
-        self._waiting.setdefault(want, []).append(step)
-
     # -- the rules -------------------------------------------------------------------------------
 
-    def _meet(self, edge: Edge) -> _Step:
+    def _meet(self, edge: Edge) -> Step:
         """Leave an edge to the prefix or to channels where they satisfy it, else overlay it."""
         name = self.names.conda_name(edge.project)
         if self._given(name) or (self.depth == 1 and not edge.extras and self._has(edge, name)):
@@ -266,7 +208,7 @@ class Closure:
             return
         if page is None:
             self.problems[edge.project] = self._absent(
-                edge, _versions(self._answers.get(ChannelWant(name), ()))
+                edge, _versions(self._steps.answers.get(ChannelWant(name), ()))
             )
             return
         assert isinstance(page, ProjectPage)
@@ -291,13 +233,13 @@ class Closure:
             return
         self.overlaid.add(edge.project)
         for wheel in wheels:
-            self._start(self._add(wheel, edge.extras))
+            self._steps.start(self._add(wheel, edge.extras))
         if first_time:  # the overlay stands before the channels: it must serve every edge of the project
             for other in list(self.edges[edge.project]):
                 if other != edge:
-                    self._start(self._meet(other))
+                    self._steps.start(self._meet(other))
 
-    def _add(self, wheel: Wheel, extras: frozenset[str], *, base: bool = True) -> _Step:
+    def _add(self, wheel: Wheel, extras: frozenset[str], *, base: bool = True) -> Step:
         """List one wheel, and an extra's record for each extra; follow what they require."""
         if (wheel.sha256, extras) in self._added:
             return
@@ -328,7 +270,7 @@ class Closure:
             self.requires.setdefault((wheel.project, wheel.version), {}).update(dict.fromkeys(edges))
             self.require(edges)
 
-    def _add_extras(self, edge: Edge, versions: Sequence[Version]) -> _Step:
+    def _add_extras(self, edge: Edge, versions: Sequence[Version]) -> Step:
         """A channel has the project itself: only its extras come from the index's metadata."""
         page = yield PageWant(edge.project)
         if not isinstance(page, ProjectPage):
@@ -339,7 +281,7 @@ class Closure:
         if not exact:
             self.problems[edge.project] = self._misfit(edge, page)
         for wheel in exact[: self.depth]:
-            self._start(self._add(wheel, edge.extras, base=False))
+            self._steps.start(self._add(wheel, edge.extras, base=False))
 
     def _record(self, candidate: Candidate, extra: str) -> PackageRecord:
         return translate.record(candidate, self.target, self.names.conda_name, extra=extra)
@@ -352,7 +294,7 @@ class Closure:
             if edge.project != candidate.wheel.project:
                 yield edge
             elif edge.extras - extras:  # pkg[all] -> pkg[a,b]: of this very version
-                self._start(self._add(candidate.wheel, edge.extras - extras, base=False))
+                self._steps.start(self._add(candidate.wheel, edge.extras - extras, base=False))
 
     def _refuse(self, wheel: Wheel, error: BridgeError) -> None:
         self.problems.setdefault(wheel.project, error)
@@ -408,7 +350,7 @@ class Closure:
             return None
         limit = self._versions.get(project, SpecifierSet())
         wheels = list(islice(self._shelf(page).fitting(limit), 2))
-        metadata = self._answers.get(MetadataWant(wheels[0])) if len(wheels) == 1 else None
+        metadata = self._steps.answers.get(MetadataWant(wheels[0])) if len(wheels) == 1 else None
         return metadata if isinstance(metadata, CoreMetadata) else None
 
 

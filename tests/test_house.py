@@ -17,10 +17,7 @@ FOLDER = Path(conda_pypi_bridge.__file__).parent
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 50
 
 #: Modules that are longer, and why each stays in one piece.
-LONG_MODULES = {
-    "closure": "one algorithm: each step reads and extends the same state",
-    "engines.conda.engine": "one class, as long as the protocol that it fulfils",
-}
+LONG_MODULES: dict[str, str] = {}
 
 #: Functions that are longer, and why.
 LONG_FUNCTIONS = {

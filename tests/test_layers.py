@@ -125,6 +125,7 @@ RANKS = {
     "explain": 14,
     "closure": 13,
     "candidates": 12,
+    "wants": 11,
     "lookahead": 12,
     "specs": 12,
     "translate": 12,
