@@ -95,8 +95,7 @@ class _Explainer:
         while versions := self._candidates(edge):
             newest = max(versions)
             edge = self._dead[projects[-1], newest]
-            others = f" (as do {len(versions) - 1} other versions)" if len(versions) > 1 else ""
-            clauses.append(f"{projects[-1]} {newest} requires {edge}{others}")
+            clauses.append(f"{projects[-1]} {newest} requires {edge}{_others(len(versions) - 1)}")
             if edge.project in projects:
                 break
             projects.append(edge.project)
@@ -116,3 +115,8 @@ class _Explainer:
         if isinstance(problem, NoFittingWheel):
             return f"{edge.project}: {problem.reason}"
         return str(problem) if problem is not None else f"nothing that meets {edge} is left"
+
+
+def _others(count: int) -> str:
+    """How many more versions require the same."""
+    return {0: "", 1: " (as does 1 other version)"}.get(count, f" (as do {count} other versions)")

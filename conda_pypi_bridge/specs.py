@@ -122,10 +122,14 @@ def _refuse_unsupported(text: str) -> None:
         raise SpecError(text, "it contains control characters")
     if re.match(r"(?:-e|--editable)\b", text):
         raise SpecError(
-            text, "editable installs are not supported yet", hint="Use: python -m pip install --no-deps -e"
+            text,
+            "editable installs are not supported yet",
+            hint="Use: python -m pip install --no-deps -e FOLDER",
         )
     if text.startswith("-"):
-        raise SpecError(text, "this is an option, not a package", hint="Put options before the packages.")
+        raise SpecError(
+            text, "this is an option, not a package", hint="Write options without quotes, before any --."
+        )
     url = re.match(r"[\w.-]+\s*(?:\[[^\]]*\])?\s*@\s*(\S+)", text)
     place = url[1] if url and not re.match(r"[\d.]+$|latest$", url[1]) else text.partition(";")[0].strip()
     if _VCS.match(place):
