@@ -243,6 +243,25 @@ def test_modules_without_a_distribution(
     assert ("there is no such module" in where.text(report)) == (asked == "nobody")
 
 
+@pytest.mark.parametrize("asked", ["odd", "nobody"])
+def test_half_deleted_distributions_are_in_nobodys_way(
+    tmp_path: Path, pythons: list[Interpreter], asked: str
+) -> None:
+    """What pip leaves where it was cut short, and a direct_url.json that is not as PEP 610 has it."""
+    for python in pythons:
+        prefix = tmp_path / python.version
+        run([python.executable, "-m", "venv", "--without-pip", prefix], {})
+        site = site_packages(prefix)
+        (site / "gone-1.0.dist-info").mkdir()
+        odd = site / "odd-1.0.dist-info"
+        odd.mkdir()
+        (odd / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
+        (odd / "direct_url.json").write_text('{"dir_info": {"editable": true}}')
+        package = where.report_of(prefix, {}, package=asked, home=tmp_path).package
+        assert package is not None
+        assert [(dist.name, dist.editable) for dist in package.dists] == [("odd", False)] * (asked == "odd")
+
+
 def test_hidden_copies_are_told(lab: Conda, full: Path, environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "ours.py").touch()
     told = found(lab, full, {**environ, "PYTHONPATH": str(tmp_path)}, "ours")

@@ -37,10 +37,10 @@ def look(name: str | None) -> dict[str, Any]:
 
 
 def _package(name: str) -> dict[str, Any]:
-    dists = list(metadata.distributions())
+    dists = [dist for dist in metadata.distributions() if _name(dist)]
     spec, module = _spec(name), name
     if spec is None:
-        named = [dist for dist in dists if _normal(dist.metadata["Name"]) == _normal(name)]
+        named = [dist for dist in dists if _normal(_name(dist)) == _normal(name)]
         module = next((top for dist in named for top in _tops(dist)), name)
         spec = _spec(module)
     else:
@@ -108,20 +108,31 @@ def _recorded(record: str) -> Iterator[str]:
 
 def _dist(dist: metadata.Distribution) -> dict[str, Any]:
     return {
-        "name": dist.metadata["Name"],
-        "version": dist.version,
+        "name": _name(dist),
+        "version": dist.version or "",
         "folder": str(getattr(dist, "_path", "")),
         "installer": (dist.read_text("INSTALLER") or "").strip(),
         "editable": bool(_editable(dist)),
     }
 
 
+def _name(dist: metadata.Distribution) -> str:
+    """The name in its METADATA, "" where that is gone: half-deleted distributions are not rare."""
+    try:
+        return dist.metadata["Name"] or ""
+    except Exception:  # newer Pythons have None in place of the metadata, or an error of their own
+        return ""
+
+
 def _editable(dist: metadata.Distribution) -> str:
     """The folder of an editable install (PEP 610) with a separator at its end, "" for any other."""
-    direct = json.loads(dist.read_text("direct_url.json") or "{}")
-    if not direct.get("dir_info", {}).get("editable"):
+    try:
+        direct = json.loads(dist.read_text("direct_url.json") or "{}")
+        if not direct.get("dir_info", {}).get("editable"):
+            return ""
+        return url2pathname(urlsplit(direct["url"]).path).rstrip(os.sep) + os.sep
+    except (ValueError, LookupError, AttributeError):  # it is not as PEP 610 has it
         return ""
-    return url2pathname(urlsplit(direct["url"]).path).rstrip(os.sep) + os.sep
 
 
 def _normal(name: str) -> str:

@@ -6,7 +6,6 @@ records that are new are read.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,8 +107,8 @@ def owner_of(prefix: Path, files: Iterable[Path]) -> Mapping[str, Any] | None:
         text = path.read_text(encoding="utf-8", errors="replace")
         # Reading all of a large environment's JSON takes a second; its text, a twentieth of that.
         if any(file in text for file in inside):
-            record: Mapping[str, Any] = json.loads(text)
-            if inside.intersection(record.get("files", ())):
+            record = mapping(path) or {}
+            if inside.intersection(record.get("files") or ()):
                 return record
     return None
 
