@@ -95,23 +95,23 @@ def carry_out(
     args: argparse.Namespace, terminal: Terminal, *, conda: bool
 ) -> tuple[dict[str, Any], str, int]:
     """The verb, within conda or without: its JSON document, its text and the exit status."""
-    patient = (_within_conda if conda else _without_conda)(args)
+    checkup = (_within_conda if conda else _without_conda)(args)
     dry_run = bool(getattr(args, "dry_run", False))
-    found, repair = patient.examine(args.packages), None
+    found, repair = checkup.examine(args.packages), None
     if getattr(args, "fix", False):
-        repair = patient.fix(found, args, terminal, dry_run=dry_run)
+        repair = checkup.fix(found, args, terminal, dry_run=dry_run)
         if repair.fixed and not dry_run:
-            found = patient.examine(args.packages, again=True)
+            found = checkup.examine(args.packages, again=True)
             repair = repair.seen_again(found)
-    document = findings_document(patient.prefix, found, repair, dry_run=dry_run)
-    text = findings_text(patient, found, repair, dry_run=dry_run)
+    document = findings_document(checkup.prefix, found, repair, dry_run=dry_run)
+    text = findings_text(checkup, found, repair, dry_run=dry_run)
     return document, text, int(any(finding.severity == "problem" for finding in found))
 
 
 def health_text(prefix: Path) -> str:
     """What ``conda doctor`` says of our part."""
-    patient = _conda_checkup(prefix, ("-p", str(prefix)))
-    return findings_text(patient, patient.examine(), None)
+    checkup = _conda_checkup(prefix, ("-p", str(prefix)))
+    return findings_text(checkup, checkup.examine(), None)
 
 
 def _without_conda(args: argparse.Namespace) -> Checkup:
@@ -193,16 +193,16 @@ def _in_use(health: Health) -> set[ProjectName]:
 
 
 def findings_text(
-    patient: Checkup, found: Sequence[Finding], repair: Repair | None, *, dry_run: bool = False
+    checkup: Checkup, found: Sequence[Finding], repair: Repair | None, *, dry_run: bool = False
 ) -> str:
     """What an examination found, by kind; what is alike is told once."""
-    lines = [*_told_repair(repair, dry_run=dry_run), *_told_findings(patient.door, found)]
+    lines = [*_told_repair(repair, dry_run=dry_run), *_told_findings(checkup.door, found)]
     problems = sum(finding.severity == "problem" for finding in found)
     counts = f"{counted(problems, 'problem')}, {counted(len(found) - problems, 'remark')}"
-    looked = "contents of files compared" if patient.door.deep else _SHALLOW
-    lines.append(f"{counts} ({looked}). Environment: {patient.prefix}")
+    looked = "contents of files compared" if checkup.door.deep else _SHALLOW
+    lines.append(f"{counts} ({looked}). Environment: {checkup.prefix}")
     if repair is None and any(finding.safe for finding in found):
-        lines.append(f"To fix what is safe to fix: {patient.door.fix()}")
+        lines.append(f"To fix what is safe to fix: {checkup.door.fix()}")
     return "\n".join(lines)
 
 

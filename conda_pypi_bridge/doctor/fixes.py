@@ -56,7 +56,7 @@ class Repair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Case:
+class _Fix:
     """A finding with its replacement, and the files that go with it although somebody edited them."""
 
     finding: Finding
@@ -64,10 +64,10 @@ class _Case:
     edited: Sequence[Path]
 
 
-def _case(prefix: Path, finding: Finding) -> _Case:
+def _fix_of(prefix: Path, finding: Finding) -> _Fix:
     remedy = cast(Replacement, finding.remedy)
     edited = [prefix / file.path for file in remedy.files if is_altered(prefix, file)]
-    return _Case(finding=finding, remedy=remedy, edited=edited)
+    return _Fix(finding=finding, remedy=remedy, edited=edited)
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class _UnderRepair(Prefix):
 
 
 @dataclass
-class _Surgeon:
-    """See `fix`."""
+class _Fixer:
+    """Carries out remedies; `fixed` and `left` grow as it does. See `fix`."""
 
     prefix: Path
     opened: Open
@@ -119,47 +119,47 @@ class _Surgeon:
 
     def replace(self, findings: Sequence[Finding], *, keep: bool) -> None:
         """Install conda packages, all together, or else those that can be; `keep` edited files aside."""
-        ready: list[_Case] = []
+        ready: list[_Fix] = []
         for finding in findings:
-            case = _case(self.prefix, finding)
-            if case.edited and not keep:
-                file = case.edited[0].relative_to(self.prefix).as_posix()
+            one = _fix_of(self.prefix, finding)
+            if one.edited and not keep:
+                file = one.edited[0].relative_to(self.prefix).as_posix()
                 self.left.append((finding, f"{file} was changed since it was placed, and is not overwritten"))
             else:
-                ready.append(case)
+                ready.append(one)
         if ready:
-            named = frozenset(dist.project for case in ready for dist in case.remedy.dists if keep)
+            named = frozenset(dist.project for one in ready for dist in one.remedy.dists if keep)
             with scratch(cache_folder()) as folder:
                 self._attempt(ready, named, folder)
 
-    def _attempt(self, cases: Sequence[_Case], named: frozenset[ProjectName], wheels: Path) -> None:
+    def _attempt(self, fixes: Sequence[_Fix], named: frozenset[ProjectName], wheels: Path) -> None:
         """All in one transaction, but those that the index has otherwise; if it fails, each by itself."""
         try:
-            self._transact(cases, named, wheels)
+            self._transact(fixes, named, wheels)
         except Cancelled:
-            self.left += [(case.finding, "not wanted") for case in cases]
+            self.left += [(one.finding, "not wanted") for one in fixes]
         except BridgeError as error:
-            refused = _unlike(cases, error) or [(case, str(error)) for case in cases if len(cases) == 1]
-            self.left += [(case.finding, reason) for case, reason in refused]
-            out = [case for case, _ in refused]
-            rest = [case for case in cases if case not in out]
-            for group in [rest] if out and rest else [[case] for case in rest]:
+            refused = _unlike(fixes, error) or [(one, str(error)) for one in fixes if len(fixes) == 1]
+            self.left += [(one.finding, reason) for one, reason in refused]
+            out = [one for one, _ in refused]
+            rest = [one for one in fixes if one not in out]
+            for group in [rest] if out and rest else [[one] for one in rest]:
                 self._attempt(group, named, wheels)
 
-    def _transact(self, cases: Sequence[_Case], named: frozenset[ProjectName], wheels: Path) -> None:
-        taken = [dist for case in cases for dist in case.remedy.dists]
+    def _transact(self, fixes: Sequence[_Fix], named: frozenset[ProjectName], wheels: Path) -> None:
+        taken = [dist for one in fixes for dist in one.remedy.dists]
         seen = _UnderRepair(
             self.prefix,
             gone=frozenset(dist.project for dist in taken),
-            again=frozenset(name for case in cases for name in case.remedy.again),
+            again=frozenset(name for one in fixes for name in one.remedy.again),
         )
-        kept = {file: _free_name(file) for case in cases for file in case.edited}
+        kept = {file: _free_name(file) for one in fixes for file in one.edited}
         engine, index, options = self.opened(seen)
         others = {dist.project: dist.version for dist in seen.dists if dist.owner is None}
         frozen = IndexForRepair(index, wheels, others)
         replacing = _Replacing(engine, Prefix(self.prefix), taken, kept, frozen, named)
         bridge.install(
-            [case.remedy.spec for case in cases],
+            [one.remedy.spec for one in fixes],
             cast(Engine, replacing),
             lambda: cast(Index, frozen),
             options,
@@ -167,17 +167,14 @@ class _Surgeon:
         )
         for file, place in kept.items():
             self.terminal.warn(f"{file} was changed since it was placed: kept as {place.name}")
-        self.fixed += [case.finding for case in cases]
+        self.fixed += [one.finding for one in fixes]
 
 
-def _unlike(cases: Sequence[_Case], error: BridgeError) -> list[tuple[_Case, str]]:
-    """Those of the cases whose copy something else would take the place of, and the reason."""
+def _unlike(fixes: Sequence[_Fix], error: BridgeError) -> list[tuple[_Fix, str]]:
+    """Those of the fixes whose copy something else would take the place of, and the reason."""
     reasons = error.reasons if isinstance(error, Unlike) else {}
     return [
-        (case, reasons[dist.project])
-        for case in cases
-        for dist in case.remedy.dists
-        if dist.project in reasons
+        (one, reasons[dist.project]) for one in fixes for dist in one.remedy.dists if dist.project in reasons
     ]
 
 
@@ -241,11 +238,11 @@ def fix(
     `terminal` is asked about deletions, and by the engine about packages. `keep` says that edited
     files may be moved aside. Nothing is written with `dry_run`.
     """
-    surgeon = _Surgeon(prefix=prefix, opened=opened, terminal=terminal, dry_run=dry_run)
+    fixer = _Fixer(prefix=prefix, opened=opened, terminal=terminal, dry_run=dry_run)
     deletions = [finding for finding in findings if isinstance(finding.remedy, Deletion)]
     if deletions:
-        surgeon.delete(deletions)
+        fixer.delete(deletions)
     replacements = [finding for finding in findings if isinstance(finding.remedy, Replacement)]
     if replacements:
-        surgeon.replace(replacements, keep=keep)
-    return Repair(fixed=surgeon.fixed, left=surgeon.left)
+        fixer.replace(replacements, keep=keep)
+    return Repair(fixed=fixer.fixed, left=fixer.left)
