@@ -121,30 +121,15 @@ def built_summary(built: Sequence[Built], seconds: float) -> str:
 def recipes_summary(written: Sequence[Written]) -> str:
     """What was written, what to look at, and what else needs a recipe."""
     rows = [("Recipe", "Version", "For")]
-    rows += [
-        (
-            str(w.path),
-            w.recipe.version,
-            f"noarch: {w.recipe.noarch}" if w.recipe.noarch else "each platform and Python",
-        )
-        for w in written
-    ]
-    looks = [f"  {w.recipe.name}: {look}" for w in written for look in w.recipe.looks]
-    parts = (
-        [columns(rows), "\n".join(["Look at, before it goes to a channel:", *looks])]
-        if looks
-        else [columns(rows)]
-    )
-    if lacking := sorted({spec for w in written for spec in w.lacking}):
-        lines = [f"  {spec}" for spec in lacking]
-        parts.append(
-            "\n".join(
-                [
-                    "The channels searched (-c names others) lack these; they need recipes, too (--deps):",
-                    *lines,
-                ]
-            )
-        )
+    for one in written:
+        place = f"noarch: {one.recipe.noarch}" if one.recipe.noarch else "each platform and Python"
+        rows.append((str(one.path), one.recipe.version, place))
+    parts = [columns(rows)]
+    if looks := [f"  {one.recipe.name}: {look}" for one in written for look in one.recipe.looks]:
+        parts.append("\n".join(["Look at, before it goes to a channel:", *looks]))
+    if lacking := sorted({f"  {spec}" for one in written for spec in one.lacking}):
+        head = "The channels searched (-c names others) lack these; they need recipes, too (--deps):"
+        parts.append("\n".join([head, *lacking]))
     return plain("\n\n".join(parts))
 
 

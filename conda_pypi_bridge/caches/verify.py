@@ -74,7 +74,7 @@ def _package_faults(package: Path, *, ours: bool) -> Iterator[tuple[str, str]]:
     info = package / "info"
     try:
         index = _document(info / "index.json")
-        paths = _listed(_document(info / "paths.json"))
+        paths = _listed(info / "paths.json")
     except _Unreadable as error:
         yield f"info/{error.path.name}", error.reason
         return
@@ -129,11 +129,11 @@ def _document(path: Path) -> dict[str, Any]:
     return document
 
 
-def _listed(document: Mapping[str, Any]) -> dict[str, Listed]:
+def _listed(path: Path) -> dict[str, Listed]:
     """The files of ``info/paths.json`` (CEP 34)."""
-    rows = document.get("paths")
+    rows = _document(path).get("paths")
     if not isinstance(rows, list) or not all(isinstance(row, dict) and "_path" in row for row in rows):
-        raise _Unreadable(Path("paths.json"), "it lists no paths")
+        raise _Unreadable(path, "it lists no paths")
     return {str(row["_path"]): _row(row) for row in rows}
 
 
