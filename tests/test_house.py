@@ -17,7 +17,7 @@ FOLDER = Path(conda_pypi_bridge.__file__).parent
 LONGEST_MODULE, LONGEST_FUNCTION = 400, 50
 
 #: Modules that are longer, and why each stays in one piece.
-LONG_MODULES: dict[str, str] = {}
+LONG_MODULES: Mapping[str, str] = {}
 
 #: Functions that are longer, and why.
 LONG_FUNCTIONS = {

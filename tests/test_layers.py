@@ -112,6 +112,7 @@ RANKS = {
     "placing": 20,
     "channel.directory": 19,
     "index.deadline": 19,
+    "digests": 19,
     "once": 19,
     "locks": 19,
     # core

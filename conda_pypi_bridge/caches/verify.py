@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ..digests import sha256_of
 from .model import Fault, Found, Item, Listed, compare
 from .survey import read, read_json
 
-_BLOCK = 1 << 20
 _WORKERS = min(4, os.cpu_count() or 1)
 
 #: `store.Store` begins each file with the sha256 of the rest.
@@ -60,11 +60,8 @@ def _is_whole(path: Path) -> bool:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with read(path) as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return sha256_of(file)
 
 
 # -- packages ------------------------------------------------------------------------------------------

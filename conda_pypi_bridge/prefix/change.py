@@ -10,14 +10,14 @@ from pathlib import Path
 
 from ..errors import PrefixError
 from ..model import CondaName, Plan, Row
-from .deletion import prune_empty
+from .deletion import RENAMED, TRASH, prune_empty
 from .environment import Prefix
 from .layout import Layout, layout_of, placed_files
 
 _HISTORY = "conda-meta/history"
 
-#: How conda renames a file that it is about to delete, and one that it could not delete.
-_RENAMED = (".c~", ".c~.conda_trash")
+#: The ends of names that conda gives files that go.
+_RENAMED = (RENAMED, f"{RENAMED}{TRASH}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,9 @@ from ..model import InstalledDist
 from .dists import text_of
 from .environment import Prefix
 
+#: How conda renames a file that it is about to delete, and one that it could not delete.
+RENAMED, TRASH = ".c~", ".conda_trash"
+
 
 def files_of(prefix: Prefix, dist: InstalledDist) -> tuple[Path, ...]:
     """The existing files to delete so that a pip-placed distribution is gone, bytecode included.

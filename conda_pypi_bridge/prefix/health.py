@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import re
 import stat
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from ..digests import sha256_of
 from ..errors import PrefixError
 from ..locks import is_held
 from ..model import CondaName, InstalledDist
@@ -184,11 +184,8 @@ def _differs(path: Path, size: int, file: Expected, *, deep: bool) -> bool:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return sha256_of(stream)
 
 
 def _check_form(record: Mapping[str, Any], file: Path) -> None:

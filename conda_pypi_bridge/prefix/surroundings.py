@@ -10,11 +10,9 @@ from pathlib import Path
 
 from ..model import ProjectName
 from . import dists
+from .deletion import RENAMED, TRASH
 from .environment import Prefix
 from .interpreter import PythonInPrefix
-
-#: What conda calls a file that it is about to delete, and one that it could not delete.
-_RENAMED, _TRASH = ".c~", ".conda_trash"
 
 #: Seconds. What was renamed later than this ago may be what a running pip or conda goes back to if it
 #: fails; neither holds a lock that could be asked.
@@ -64,7 +62,7 @@ def is_settled(path: Path) -> bool:
 
 def is_needless(path: Path) -> bool:
     """Whether nothing of a leftover is missed elsewhere, as things are now."""
-    if path.name.endswith(_RENAMED):
+    if path.name.endswith(RENAMED):
         original = _original(path)
         return original.exists() or original.is_symlink()
     return True
@@ -72,7 +70,7 @@ def is_needless(path: Path) -> bool:
 
 def _original(path: Path) -> Path:
     """What a file was called before conda renamed it."""
-    return path.with_name(path.name.removesuffix(_RENAMED))
+    return path.with_name(path.name.removesuffix(RENAMED))
 
 
 def _candidates(prefix: Prefix) -> Iterator[tuple[Path, str]]:
@@ -84,7 +82,7 @@ def _candidates(prefix: Prefix) -> Iterator[tuple[Path, str]]:
     for path in _walk(prefix.path):
         # An editor's backup of main.c is called as conda calls a main that it is about to delete.
         file = _original(path).relative_to(prefix.path).as_posix()
-        if path.name.endswith(_TRASH) or file in prefix.owned_files:
+        if path.name.endswith(TRASH) or file in prefix.owned_files:
             yield path, "conda"
 
 
@@ -95,7 +93,7 @@ def _walk(prefix: Path) -> Iterator[Path]:
             folders[:] = [name for name in folders if name not in _NOT_OURS]
         folders.sort()
         for name in sorted(files):
-            if name.endswith((_RENAMED, _TRASH)):
+            if name.endswith((RENAMED, TRASH)):
                 yield Path(folder, name)
 
 
