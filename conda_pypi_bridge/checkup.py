@@ -55,7 +55,8 @@ class Checkup:
     def examine(self, only: Sequence[str] = (), *, again: bool = False) -> list[Finding]:
         """What there is to say of everything, or of `only` some packages, whatever spelling they have.
 
-        Raises `NotInstalled` for a name that nothing here has, unless it may just have gone (`again`).
+        Raises `NotInstalled` for a name that nothing here has, unless it may just have gone (`again`), and
+        `ConfigError`.
         """
         health = read_health(self.prefix, environ=os.environ, home=Path.home(), deep=self.door.deep)
         conda = condarc.load(self.prefix, os.environ, Path.home())

@@ -38,7 +38,11 @@ class Told:
 
 
 def carry_out(args: argparse.Namespace, terminal: Terminal, *, conda: bool) -> Told:
-    """Carry out ``cache show``, ``verify`` or ``clean``; `conda` is whether conda runs this."""
+    """Carry out ``cache show``, ``verify`` or ``clean``; `conda` is whether conda runs this.
+
+    Raises `SpecError` for a name that nothing in the caches has, `ConfigError` for a ``clean`` of nothing,
+    and `Cancelled`.
+    """
     actions = {"show": _show, "verify": _verify, "clean": _clean}
     return actions[args.cache_action](args, terminal, conda)
 

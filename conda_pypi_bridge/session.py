@@ -65,7 +65,11 @@ def index_config(
     conda: condarc.CondaConfig,
     ours: settings.Settings,
 ) -> IndexConfig:
-    """How to reach the indexes of the command line, else of files, condarc, pip's configuration."""
+    """How to reach the indexes of the command line, else of files, condarc, pip's configuration.
+
+    `prefix` is the environment whose pip configuration counts. Raises `ConfigError` for a file or a value
+    that cannot be used.
+    """
     from . import config
 
     found = config.load(
@@ -95,7 +99,10 @@ def _certificates(conda: condarc.CondaConfig) -> str | None:
 
 
 def without_conda(args: argparse.Namespace) -> Session:
-    """For ``python -m conda_pypi_bridge``: rattler, in the environment that runs it or the one named."""
+    """For ``python -m conda_pypi_bridge``: rattler, in the environment that runs it or the one named.
+
+    Raises `PrefixError` and `ConfigError`.
+    """
     return rattler_session(args, read_prefix(chosen_prefix(args)))
 
 
@@ -112,7 +119,7 @@ def chosen_prefix(args: argparse.Namespace) -> Path:
 
 
 def rattler_session(args: argparse.Namespace, prefix: Prefix) -> Session:
-    """For a prefix that the engine without conda may change."""
+    """For a prefix that the engine without conda may change. Raises `ConfigError`, also for the channels."""
     from .engines.rattler import RattlerEngine
 
     where = prefix.path
@@ -139,7 +146,10 @@ def sweep_condas(conda: condarc.CondaConfig, root: Path) -> None:
 
 
 def within_conda(args: argparse.Namespace) -> Session:
-    """For conda's subcommands: conda's own machinery, in the prefix that its context chose."""
+    """For conda's subcommands: conda's own machinery, in the prefix that its context chose.
+
+    Raises `PrefixError` and `ConfigError`.
+    """
     from .engines.conda import Solving, target_prefix
 
     prefix = read_prefix(target_prefix())
@@ -147,7 +157,10 @@ def within_conda(args: argparse.Namespace) -> Session:
 
 
 def solver_session(prefix: Prefix, solving: Solving | None = None) -> Session:
-    """For a prefix that conda chose; `solving` is how conda called, where our solver stands in place."""
+    """For a prefix that conda chose; `solving` is how conda called, where our solver stands in place.
+
+    Raises `ConfigError`.
+    """
     from .engines.conda import root_prefix
     from .engines.conda.engine import CondaEngine
 

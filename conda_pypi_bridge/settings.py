@@ -1,6 +1,7 @@
 """The bridge's own settings: below ``plugins:`` in any condarc file, where conda lets them be.
 
 plugins:
+  pypi_bridge_enabled: true                 # plain conda commands take from the index what channels lack
   pypi_bridge_pip_sections: true            # environment files' pip: sections become conda packages
   pypi_bridge_index_url: https://...        # instead of pip's configuration
   pypi_bridge_extra_index_urls: [https://...]
@@ -41,7 +42,6 @@ class Settings:
     """
 
     enabled: bool = False
-    pip_sections: bool = False
     index_url: str | None = field(default=None, repr=False)
     extra_index_urls: tuple[str, ...] = field(default=(), repr=False)
     private: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -69,7 +69,6 @@ def read(plugins: Mapping[str, Any]) -> Settings:
     names = {canonicalize_name(str(project)): str(name) for project, name in ours.get("names", {}).items()}
     return Settings(
         enabled=ours.get("enabled", False),
-        pip_sections=ours.get("pip_sections", False),
         index_url=ours.get("index_url"),
         extra_index_urls=tuple(map(str, ours.get("extra_index_urls", ()))),
         private=_private(ours.get("private", ())),
@@ -112,7 +111,6 @@ def _spelled(kind: type | tuple[type, ...]) -> str:
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "enabled": bool,
-    "pip_sections": bool,
     "index_url": str,
     "extra_index_urls": list,
     "private": (list, dict),
@@ -120,6 +118,7 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "min_age_days": int,
     "hints": bool,
     "names": dict,
-    "notebook_shell": bool,  # these two are read by the notebook door, in kernels
+    "pip_sections": bool,  # this one is read from conda's context, the next two in kernels
+    "notebook_shell": bool,
     "pip_magic": bool,
 }

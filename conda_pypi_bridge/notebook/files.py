@@ -19,7 +19,7 @@ def mapping(file: Path) -> dict[str, Any] | None:
 
 
 def write(file: Path, text: str) -> None:
-    """Write a file and the folders above it, so that nobody ever reads half of it."""
+    """Write a file and the folders above it, so that nobody ever reads half of it. Raises `OSError`."""
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(f".{file.name}.{os.getpid()}")
     try:

@@ -44,7 +44,7 @@ def files_of(prefix: Prefix, dist: InstalledDist) -> tuple[Path, ...]:
 
 
 def delete(path: Path) -> None:
-    """A file, a link or a folder with everything in it."""
+    """Delete a file, a link or a folder with everything in it. Raises `OSError`."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -52,7 +52,7 @@ def delete(path: Path) -> None:
 
 
 def clear_away(gone: Iterable[Path], renamed: Mapping[Path, Path]) -> None:
-    """Give files other names, and delete those of the others that are `gone`."""
+    """Give files other names, and delete those of the others that are `gone`. Raises `OSError`."""
     for file, place in renamed.items():
         file.rename(place)
     for file in set(gone) - renamed.keys():

@@ -49,7 +49,7 @@ def append_history(
     channel_names: Mapping[str, str] | None = None,
     now: dt.datetime | None = None,
 ) -> None:
-    """Adds a revision to the history file, as ``conda list --revisions`` reads it.
+    """Add a revision to the history file, as ``conda list --revisions`` reads it. Raises `OSError`.
 
     `command` is the command's argv, `tool` its name and version (``conda version: 24.7.1``). Line breaks
     and credentials are taken out. Specs must be conda's: conda parses them back.

@@ -253,7 +253,7 @@ def _source_licenses(contents: Contents) -> Iterator[str]:
 
 
 def contents_of(wheel: WheelFile) -> Contents:
-    """What the files of a wheel tell: scripts, what to import, licences, addresses."""
+    """What the files of a wheel tell: scripts, what to import, licences (PEP 639), addresses."""
     listed = wheel.metadata.get_all("License-File", [])
     folder = f"{wheel.dist_info}/"
     named = {f"{folder}{place}{name.strip()}" for name in listed for place in ("", "licenses/")}
