@@ -22,10 +22,17 @@ FETCHERS = 16
 OnChannels = Callable[[CondaName], Sequence[str]]
 
 
-def answer(closure: Closure, index: Index, on_channels: OnChannels, asked: Asked | None = None) -> None:
+def answer(
+    closure: Closure,
+    index: Index,
+    on_channels: OnChannels,
+    *,
+    asked: Asked | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
     """Answer what the closure wants until it wants no more; `asked` are pages that are on their way.
 
-    Raises `BridgeError`.
+    `meanwhile` is what to do while answers are. Raises `BridgeError`.
     """
 
     def look_up(want: Want, named: bool) -> object:
@@ -39,6 +46,7 @@ def answer(closure: Closure, index: Index, on_channels: OnChannels, asked: Asked
     with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
         running: dict[Future[object], Want] = {}
         try:
+            pool.submit(meanwhile)
             while True:
                 for want in closure.wants():
                     named = isinstance(want, PageWant) and closure.asked(want.project)

@@ -125,7 +125,8 @@ class Resolver:
             if failure is not None:
                 closure.widen(depth)
             self.reporter.phase("Reading the package index")
-            answer(closure, self.index, self.engine.on_channels, self.asked)
+            engine = self.engine
+            answer(closure, self.index, engine.on_channels, asked=self.asked, meanwhile=engine.load)
             _refuse_hopeless(closure)
             listed = {record.dist for record in closure.records}
             if listed == solved:

@@ -13,7 +13,12 @@ from venv import EnvBuilder
 
 import pytest
 
+from conda_pypi_bridge.condarc import CondaConfig
+from conda_pypi_bridge.engines.rattler import RattlerEngine
 from conda_pypi_bridge.locks import holding
+from conda_pypi_bridge.model import Target
+from conda_pypi_bridge.names import Names
+from conda_pypi_bridge.prefix import read_prefix
 from tests.doors import Bridge
 from tests.indexserver import IndexServer
 from tests.lab.condas import Conda, Home, Result, python_of, run, site_packages
@@ -251,3 +256,18 @@ def test_ctrl_c_leaves_the_environment_as_it_was_or_as_it_will_be(
         assert "interrupted; nothing was changed" in errors
         assert "Traceback" not in errors
     assert not diff(before, snapshot(venv))
+
+
+@pytest.mark.parametrize("glibc", [None, "2.17", "2.99"])
+def test_what_is_told_of_the_machine_without_rattler_is_what_rattler_tells(
+    venv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, glibc: str | None
+) -> None:
+    if glibc is not None:
+        monkeypatch.setenv("CONDA_OVERRIDE_GLIBC", glibc)
+
+    def target(*channels: str) -> Target:
+        config = CondaConfig(channels=channels)
+        where = {"cache": tmp_path, "command": [], "names": Names()}
+        return RattlerEngine(read_prefix(venv), channels=channels, config=config, **where).target([])
+
+    assert target() == target(tmp_path.as_uri())  # rattler is asked where there are channels

@@ -168,6 +168,10 @@ class Engine(Protocol):
         """The PEP 508 environment of the Python that is there; empty where there is none."""
         ...
 
+    def load(self) -> None:
+        """Load what solves and links, for whoever has time for that while answers are on their way."""
+        ...
+
     def target(self, requests: Sequence[str]) -> Target:
         """The environment to choose wheels for, given what is asked of ``python``."""
         ...

@@ -9,7 +9,7 @@ from .deletion import clear_away, delete, files_of, prune_empty
 from .environment import Prefix, dist_mapping, read_prefix
 from .guard import exclusive, held, settle
 from .history import append_history, requested_specs
-from .interpreter import PythonInPrefix, native_markers, own_subdir
+from .interpreter import PythonInPrefix, native_markers, own_glibc, own_subdir
 from .journal import is_anything_complete, journalled, recover
 from .layout import placed_files, refuse_clobbering
 from .locate import is_writable, locate, refuse_system_python
@@ -32,6 +32,7 @@ __all__ = [
     "journalled",
     "locate",
     "native_markers",
+    "own_glibc",
     "own_subdir",
     "placed_files",
     "prune_empty",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import sys
@@ -123,6 +124,17 @@ def subdir_of(system: str, machine: str, *, wide: bool) -> str:
     elif not wide and arch in ("aarch64", "armv8l"):  # a kernel of 64 bits below a Python of 32
         arch = "armv7l"
     return f"{system}-{arch}"
+
+
+def own_glibc(environ: Mapping[str, str]) -> str:
+    """The version of the C library that runs this process; "" where it is none of GNU, or overridden.
+
+    conda's ``CONDA_OVERRIDE_GLIBC`` is for the engines to understand.
+    """
+    if "CONDA_OVERRIDE_GLIBC" in environ or "CS_GNU_LIBC_VERSION" not in getattr(os, "confstr_names", ()):
+        return ""
+    name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    return version if name == "glibc" else ""
 
 
 def native_markers(subdir: str) -> dict[str, str]:

@@ -110,6 +110,9 @@ class CondaEngine:
     def markers(self) -> Mapping[str, str]:
         return self._prefix.markers(context.subdir)
 
+    def load(self) -> None:
+        """conda is there already."""
+
     def target(self, requests: Sequence[str]) -> Target:
         python = self._prefix.python
         if python is not None and not requests:

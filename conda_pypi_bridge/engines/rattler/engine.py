@@ -6,6 +6,7 @@ there is nothing to do: so what uses rattler is imported with the first solve.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -17,10 +18,10 @@ from packaging.requirements import Requirement
 from ...condarc import CondaConfig
 from ...model import CondaName, InstalledDist, PackageRecord, Plan, ProjectName, Target
 from ...names import Names
-from ...prefix import Prefix, held, own_subdir
+from ...prefix import Prefix, held, native_markers, own_glibc, own_subdir
 from ...report import Reporter
 from ...versions import conda_version
-from .. import Problem, is_sound, place_package
+from .. import Chosen, Problem, is_sound, place_package, target_of
 
 if TYPE_CHECKING:
     from .solver import Solver
@@ -120,11 +121,28 @@ class RattlerEngine:
             packages=self._packages,
         )
 
+    def load(self) -> None:
+        from . import linker, solver  # noqa: F401 -- what takes the time is rattler, which both import
+
     def target(self, requests: Sequence[str]) -> Target:
-        return self._solver.target(requests)
+        return (None if requests else self._plain_target) or self._solver.target(requests)
+
+    @cached_property
+    def _plain_target(self) -> Target | None:
+        """What rattler would tell, where neither it nor a channel is needed: None elsewhere."""
+        python, glibc = self._prefix.python, own_glibc(os.environ)
+        if python is None or self._channels or not glibc or self._subdir != own_subdir():
+            return None
+        return target_of(
+            Chosen(python.version, python.implementation, python.free_threaded),
+            self._subdir,
+            {"__glibc": glibc},
+            markers=native_markers(self._subdir),
+            python_abi=any(record["name"] == "python_abi" for record in self._prefix.conda_meta),
+        )
 
     def on_channels(self, name: CondaName) -> Sequence[str]:
-        return self._solver.on_channels(name)
+        return self._solver.on_channels(name) if self._channels else ()
 
     def solve(self, problem: Problem) -> Plan:
         return self._solver.solve(problem)
