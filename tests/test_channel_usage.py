@@ -85,6 +85,16 @@ def test_what_another_process_was_asked_for_stays(
     assert there(store) == [items[2].fn]
 
 
+def test_what_is_to_be_kept_stays_though_nobody_asks(
+    store: ChannelStore, items: list[Published], clock: Clock
+) -> None:
+    usage = Usage(store, 3, today=clock)
+    usage.keep(items[1])
+    for clock.day in range(0, 20, 2):
+        usage.collect(["noarch"])
+    assert there(store) == [items[1].fn]
+
+
 def test_old_notes_of_what_was_asked_for_go(
     store: ChannelStore,
     items: list[Published],

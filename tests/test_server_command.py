@@ -17,6 +17,7 @@ from conda_pypi_bridge.channel.store import ChannelStore
 from tests.channelserver import Command, serve_words, unpacked
 from tests.indexserver import IndexServer, sleeps
 from tests.lab.condas import Home, run
+from tests.test_server import wait_until
 
 TOKEN = "0123456789abcdef-conda"
 
@@ -154,16 +155,23 @@ def test_on_a_full_disk_nothing_is_built_and_what_is_there_is_served(
 
 
 def test_what_was_asked_for_is_noted_where_packages_are_to_go(
-    user: Home, options: list[str | Path], tmp_path: Path
+    user: Home, options: list[str | Path], index: IndexServer, tmp_path: Path
 ) -> None:
     words = serve_words(*options, "--keep-days", "30", "--store", tmp_path / "store")
-    with Command(words, user.environment(), tmp_path / "log") as command:
+    index.add("milk", "1.0")
+    curated = tmp_path / "curated.txt"
+    curated.write_text("milk\n")
+    with Command([*words, "--list", curated], user.environment(), tmp_path / "log") as command:
         shard = _first_shard(f"{command.url}/noarch/repodata_shards.msgpack.zst")
         (fn,) = unpacked(requests.get(shard).content)["packages.conda"]
+        done = "the curated list is published"
+        wait_until(lambda: done in {line["event"] for line in command.lines}, 60)
         assert command.end(signal.SIGTERM)[0] == 0
     store = ChannelStore(tmp_path / "store")
     (name,) = store.documents("used")
-    assert store.kept(f"used/{name}") == f"noarch/{fn}".encode()
+    noted = (store.kept(f"used/{name}") or b"").decode().split()
+    assert [text.partition("-")[0] for text in noted] == ["noarch/milk", "noarch/moo"]
+    assert f"noarch/{fn}" in noted
 
 
 def test_what_the_settings_block_is_nowhere(

@@ -121,7 +121,8 @@ class Supply:
             return Offered(self._before(project, subdir, str(error)))
         self._owe_rest(project, plan)
         if plan.unsure and self._offering.direct:
-            self._refuse_half(plan)
+            # Nothing is published of wheels as they are, so nothing would tell clients that more came.
+            raise Busy(str(plan.unsure[0]), self._budget.retry_after)
         known = [item for item in self._published(project, subdir) if plan.there.keeps(item)]
         have = {item.fn for item in known}
         missing = [record for record in plan.records if record.fn not in have]
@@ -211,11 +212,6 @@ class Supply:
         if self._offering.direct or not any(self._store.published(project)):
             raise Busy(reason, self._budget.retry_after)
         return found
-
-    def _refuse_half(self, plan: Plan) -> None:
-        """Of wheels that are to be told without being built, nothing would tell clients that more came."""
-        if passing := [error for error in plan.unsure if is_passing(error)]:
-            raise Busy(str(passing[0]), self._budget.retry_after)
 
     # -- building ----------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ class Usage:
         self.days = days
         self._id = uuid4().hex[:12]
         self._lock = threading.Lock()
+        self._kept: set[str] = set()
         self._days: dict[str, set[str]] = {}
         self._saved: dict[str, int] = {}
 
@@ -43,10 +44,17 @@ class Usage:
         with self._lock:
             self._days.setdefault(self._today().isoformat(), set()).add(_key(item))
 
+    def keep(self, item: Published) -> None:
+        """A package counts as asked for on every day on which this is saved."""
+        with self._lock:
+            self._kept.add(_key(item))
+
     def save(self) -> None:
         """Have the store remember it. Raises `OSError`."""
         today = self._today().isoformat()
         with self._lock:
+            if self._kept:
+                self._days.setdefault(today, set()).update(self._kept)
             days = {day: sorted(keys) for day, keys in self._days.items()}
         if self._store.kept(_SINCE) is None:
             self._store.keep(_SINCE, today.encode())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..channel.catalogue import Catalogue
     from ..channel.model import Published
     from ..channel.selection import Selection
+    from ..channel.usage import Usage
 
 #: How many packages wait among others.
 _AT_ONCE = 16
@@ -26,14 +27,21 @@ _AT_ONCE = 16
 _PAUSE = 30.0
 
 
-def publish_curated(texts: Sequence[str], catalogue: Catalogue, index: Index, names: Names) -> None:
-    """Have SPECs and their closure published in the background, behind everything that somebody waits for."""
+def publish_curated(
+    texts: Sequence[str], catalogue: Catalogue, index: Index, names: Names, usage: Usage | None
+) -> None:
+    """Have SPECs and their closure published in the background, behind everything that somebody waits for.
+
+    They stay, whether or not somebody asks for them.
+    """
     threading.Thread(
-        target=_publish, args=(texts, catalogue, index, names), name="curated", daemon=True
+        target=_publish, args=(texts, catalogue, index, names, usage), name="curated", daemon=True
     ).start()
 
 
-def _publish(texts: Sequence[str], catalogue: Catalogue, index: Index, names: Names) -> None:
+def _publish(
+    texts: Sequence[str], catalogue: Catalogue, index: Index, names: Names, usage: Usage | None
+) -> None:
     try:
         selection = _select(texts, catalogue, index, names)
     except BridgeError as error:
@@ -46,7 +54,9 @@ def _publish(texts: Sequence[str], catalogue: Catalogue, index: Index, names: Na
     for start in range(0, len(records), _AT_ONCE):
         for future in _submit(records[start : start + _AT_ONCE], catalogue):
             try:
-                future.result()
+                item = future.result()
+                if usage is not None:
+                    usage.keep(item)
             except CancelledError:
                 return  # the server stops
             except (BridgeError, OSError) as error:

@@ -149,7 +149,7 @@ def _channels(args: argparse.Namespace) -> tuple[dict[str, Catalogue], Usage | N
         for label in (CHANNEL, WHEELS)
     }
     if curated:
-        publish_curated(curated, made[CHANNEL], index, names)
+        publish_curated(curated, made[CHANNEL], index, names, usage)
     if usage is not None:
         collect_unused(usage, ("noarch", *scope.subdirs))
     return made, usage
