@@ -6,7 +6,6 @@ import datetime as dt
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,8 @@ CREATED = dt.datetime(2026, 1, 2, tzinfo=dt.timezone.utc)
 def candidate_of(path: Path, url: str = "") -> Candidate:
     """A wheel on disk as the index would describe it."""
     url = url or f"https://index.invalid/{path.name}"
-    wheel = replace(local_wheel(path), url=url, upload_time=dt.datetime(2024, 1, 2, tzinfo=dt.timezone.utc))
+    uploaded = dt.datetime(2024, 1, 2, tzinfo=dt.timezone.utc)
+    wheel = local_wheel(path)._replace(url=url, upload_time=uploaded)
     return Candidate(wheel=wheel, metadata=parse_core_metadata(metadata_of(path), path.name))
 
 
