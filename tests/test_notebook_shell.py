@@ -443,6 +443,13 @@ def test_a_shell_that_lies_beside_a_notebook_does_not_activate(tmp_path: Path) -
     assert done.stdout == f"kernel {tmp_path}\n"
 
 
+@pytest.mark.parametrize("state", ['{"env_vars": null}', '{"env_vars": "x"}', "3", "{"])
+def test_a_state_that_is_not_condas_stops_no_kernel(tmp_path: Path, state: str) -> None:
+    (tmp_path / "conda-meta").mkdir()
+    (tmp_path / "conda-meta" / "state").write_text(state)
+    assert _activate.variables(tmp_path) == shell.variables(tmp_path) == {}
+
+
 def later(book: Notebook) -> Callable[[], None]:
     """Press the stop button a second from now."""
 

@@ -90,11 +90,13 @@ def test_what_is_skipped_is_everything_else_in_the_world(chosen: set[Place]) -> 
 
 
 @given(
-    text=st.text().filter(str.isprintable) | st.sampled_from(["no", "1.0", "a: b", "{{ x }}", "a # [win]"])
+    text=st.text()
+    | st.sampled_from(["no", "1.0", "a: b", "{{ x }}", "a # [win]", "a\x85b: c", "a\u2028b", "\ufffe"])
 )
 def test_a_text_is_read_as_it_was_written_and_is_nothing_but_text(text: str) -> None:
     for written in (scalar(text), quoted(text)):
         assert YAML(typ="safe").load(f"key: {written}\n") == {"key": text}
+        assert len(written.splitlines()) == 1
         assert not {"{{", "{%", "{#", "#", "["} & {
             written[i : i + n] for n in (1, 2) for i in range(len(written))
         }

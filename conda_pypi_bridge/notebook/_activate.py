@@ -40,7 +40,8 @@ def variables(prefix: Path) -> dict[str, str]:
     found: dict[str, Any] = {}
     for file in sorted(prefix.glob("etc/conda/env_vars.d/*")):
         found.update(mapping(file))
-    found.update(mapping(prefix / "conda-meta" / "state").get("env_vars", {}))
+    settled = mapping(prefix / "conda-meta" / "state").get("env_vars")
+    found.update(settled if isinstance(settled, dict) else {})
     return {name: str(value) for name, value in found.items() if value != "***unset***"}
 
 

@@ -16,8 +16,9 @@ LOOK = "LOOK"
 _PLAIN = re.compile(r"[A-Za-z_](?:[\w./+=<>!|,*:()-]|(?<!:) (?!#))*(?<![: ])", re.ASCII)
 _WORDS = frozenset(["true", "false", "yes", "no", "on", "off", "null", "y", "n"])
 
-#: What begins a template, a comment or a selector in any place.
-_ACTIVE = re.compile(r"[{}#\[\]%]")
+#: What begins a template, a comment or a selector in any place, and, beside what JSON escapes, what ends a
+#: line for YAML or Python, or stands in no YAML file.
+_ACTIVE = re.compile(r"[{}#\[\]%\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def text(recipe: Recipe) -> str:
