@@ -56,7 +56,7 @@ _WRAPPER = re.compile(r"(\.exe|-script\.py|\.pya)$", re.IGNORECASE)
 _LARGE = 1 << 16
 _WORKERS = min(4, os.cpu_count() or 1)
 
-#: For the small ones of all wheels that are unpacked at a time.
+#: For those who unpack wheels at the same time.
 _turns = Turns(most=8)
 
 
@@ -92,7 +92,7 @@ def unpack(
     if not re.fullmatch(r"3\.\d+t?", python):
         raise ValueError(f"{python!r} is no minor version of Python")
     url = _public_url(record.wheel.url if source_url is None else source_url)
-    with open_wheel(wheel_path, record.wheel, allow_hooks=allow_hooks) as wheel:
+    with _turns.turn(), open_wheel(wheel_path, record.wheel, allow_hooks=allow_hooks) as wheel:
         members = _chosen_members(wheel, _headers_folder(record, python))
         with _made(destination) as stage:
             files = _write_members(wheel, members, stage)
@@ -220,8 +220,7 @@ def _write_members(wheel: WheelFile, members: Mapping[str, Member], stage: Path)
         large = [path for path, member in members.items() if member.entry.size >= _LARGE]
         pending = [pool.submit(_write_member, wheel, members[path], path, stage) for path in large]
         small = [path for path, member in members.items() if member.entry.size < _LARGE]
-        with _turns.turn(len(small)):
-            written = [_write_member(wheel, members[path], path, stage) for path in small]
+        written = [_write_member(wheel, members[path], path, stage) for path in small]
     return written + [future.result() for future in pending]
 
 

@@ -1,4 +1,4 @@
-"""Taking turns at what many threads do slower than one, unless it is for the disk that all of them wait."""
+"""Taking turns at what many threads do slower than one, unless it is the disk that they wait for."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Seconds of waiting for one file that only a disk behind a network takes.
-_FAR = 1e-3
+#: Seconds that a turn must have taken to tell anything.
+_TELLING = 0.1
 
-#: So many files tell.
-_TELLING = 20
+#: From this part of a turn on in which the whole process had nothing to do, it waited for the disk.
+_IDLE = 0.5
 
 
 class Turns:
-    """One thread at a time makes files; more, up to `most`, once that one was found to wait for each of them.
+    """One thread at a time; more, up to `most`, once a turn was found to be spent waiting for the disk.
 
-    Who makes a small file lets go of the interpreter with every system call. On a disk of this machine a
-    call takes microseconds, and to get the interpreter back from other threads takes longer than all
-    the rest; over a network it takes milliseconds, in which others may work.
+    Who unpacks a wheel computes, and lets go of the interpreter with every system call for a small file. On a
+    disk of this machine a call takes microseconds, and to get the interpreter back from other threads
+    takes longer than all the rest; over a network it takes milliseconds, in which others may work.
     """
 
     def __init__(self, most: int) -> None:
@@ -28,13 +28,13 @@ class Turns:
         self._lock = threading.Lock()
 
     @contextmanager
-    def turn(self, files: int) -> Iterator[None]:
-        """The block, which makes so many files, is run in a turn."""
+    def turn(self) -> Iterator[None]:
+        """The block is run in a turn."""
         with self._free:
-            began, used = time.monotonic(), time.thread_time()
+            began, used = time.monotonic(), time.process_time()
             yield
-            waited = time.monotonic() - began - (time.thread_time() - used)
+            passed, used = time.monotonic() - began, time.process_time() - used
         with self._lock:
-            if self._more and files >= _TELLING and waited > _FAR * files:
+            if self._more and passed > _TELLING and passed - used > _IDLE * passed:
                 self._more -= 1
                 self._free.release()
