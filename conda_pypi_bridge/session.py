@@ -93,9 +93,16 @@ def index_config(
 
 
 def _certificates(conda: condarc.CondaConfig) -> str | None:
-    """The CA bundle that conda was told of; its other values of ``ssl_verify`` are no files."""
+    """The CA bundle that conda was told of; its other values of ``ssl_verify`` are no files.
+
+    Raises `ConfigError` for one that is not there, as conda does.
+    """
     bundle = conda.ssl_verify
-    return bundle if isinstance(bundle, str) and Path(bundle).exists() else None
+    if not isinstance(bundle, str) or bundle == "truststore":
+        return None
+    if not Path(bundle).exists():
+        raise ConfigError(f"condarc: ssl_verify names {bundle}, which is not there")
+    return bundle
 
 
 def without_conda(args: argparse.Namespace) -> Session:

@@ -1,9 +1,10 @@
-"""What a door hands to the story: the channels that are searched without conda."""
+"""What a door hands to the story: the channels that are searched without conda, and how to reach indexes."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from conda_pypi_bridge import session
 from conda_pypi_bridge.condarc import CondaConfig
 from conda_pypi_bridge.errors import ConfigError
 from conda_pypi_bridge.prefix import read_prefix
+from conda_pypi_bridge.requirementfiles import RequirementFile
+from conda_pypi_bridge.settings import Settings
 
 FORGE, MAIN = "https://forge.example/forge", "https://main.example/pkgs/main"
 
@@ -70,3 +73,31 @@ def test_defaults_that_nothing_tells_of_are_refused_where_they_are_asked_for(con
     with pytest.raises(ConfigError, match="defaults") as caught:
         channels(conda_env, "defaults")
     assert "default_channels" in caught.value.hint
+
+
+def certificates(prefix: Path, ssl_verify: bool | str) -> str | None:
+    """The CA bundle for indexes, where conda's setting is that one."""
+    config = CondaConfig(ssl_verify=ssl_verify)
+    return session.index_config(argparse.Namespace(), RequirementFile(), prefix, config, Settings()).cert
+
+
+@pytest.fixture
+def pip_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No certificates of pip's and of libraries' variables, which go first."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+
+
+@pytest.mark.usefixtures("pip_tells_nothing")
+def test_indexes_are_trusted_by_the_certificates_that_conda_was_told_of(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.touch()
+    assert certificates(tmp_path, str(bundle)) == str(bundle)
+    assert [certificates(tmp_path, other) for other in (True, False, "truststore")] == [None, None, None]
+
+
+@pytest.mark.usefixtures("pip_tells_nothing")
+def test_a_certificate_file_that_is_not_there_is_told_as_conda_does(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ssl_verify names .*gone\.pem, which"):
+        certificates(tmp_path, str(tmp_path / "gone.pem"))
