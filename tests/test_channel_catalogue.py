@@ -18,12 +18,12 @@ from packaging.version import Version
 from conda_pypi_bridge.build import zstd
 from conda_pypi_bridge.channel import failures, offering, offers, supply, wants, withdrawals
 from conda_pypi_bridge.channel.catalogue import Budget, Catalogue
-from conda_pypi_bridge.channel.model import Scope
+from conda_pypi_bridge.channel.model import Published, Scope
 from conda_pypi_bridge.channel.store import ChannelStore
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import Busy
 from conda_pypi_bridge.index.answers import Limits
-from conda_pypi_bridge.model import CondaName, ProjectName
+from conda_pypi_bridge.model import CondaName, PackageRecord, ProjectName
 from conda_pypi_bridge.names import Names
 from conda_pypi_bridge.server.permitted import PermittedIndex
 from tests.indexserver import IndexServer, says, sleeps
@@ -197,6 +197,36 @@ def test_the_first_package_is_waited_for_longer_than_more_of_them(
     server.on(WHEEL, sleeps(1.0))
     one = client(budget=Budget(first=0.1, last=10.0))
     assert one.records("demo") == ["demo-1.0"]
+
+
+@pytest.mark.parametrize("slow", ["own", "extra", "own, with extras"])
+def test_a_shard_waits_for_its_own_packages(
+    server: IndexServer, client: MakeClient, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    """What is ready of the other shards of a project is none of its own, and clients keep it as it is."""
+    server.add("demo", "1.0", extras={"more": ["x"]})
+    build = supply.Supply._build
+
+    def delayed(self: supply.Supply, record: PackageRecord) -> Published:
+        if bool(record.extra) == (slow == "extra") and record.subdir == "noarch":
+            time.sleep(1.0)
+        return build(self, record)
+
+    budget = Budget(index_seconds=0.1, page_seconds=0.1, first=0.2, last=10.0)
+    old = (one := client(budget=budget)).index()
+    wheels = client(label="wheels", direct=True)
+    wheels.records("demo")
+    until(lambda: "demo_extra_more" in wheels.index())
+    for item in wheels.store.published(ProjectName("demo")):
+        wheels.store.retract(item)
+    monkeypatch.setattr(supply.Supply, "_build", delayed)
+    if slow == "own, with extras":
+        assert one.records("demo", digest=old["demo"])[0] == "demo-1.0"
+        return
+    one = client(budget=budget)
+    name = {"own": "demo", "extra": "demo_extra_more"}[slow]
+    assert "demo_extra_more" in one.index()
+    assert one.records(name) == [f"{name}-1.0"]
 
 
 def test_a_new_release_is_offered_within_seconds(server: IndexServer, client: MakeClient) -> None:

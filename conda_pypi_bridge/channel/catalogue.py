@@ -161,9 +161,9 @@ class Catalogue:
             extras = Extras({project: self._offering.extras(project) for project in entry.projects})
             belongs = own_records(entry, extras, listed)
             for project in entry.projects:
-                offered = self._supply.offered(project, subdir, renew=renew)
-                items.update((item.fn, item) for item in offered.items if belongs(item.entry["name"]))
-                wheels += [wheel for wheel in offered.wheels if belongs(wheel["name"])]
+                offered = self._supply.offered(project, subdir, belongs, renew=renew)
+                items.update((item.fn, item) for item in offered.items)
+                wheels += offered.wheels
         content = formats.shard(items.values(), wheels=wheels) if items or wheels else _EMPTY
         self._shards[subdir, digest] = content, time.monotonic() + self._budget.page_seconds
         self._shards.move_to_end((subdir, digest))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures import TimeoutError as Late  # Python 3.10 has two
 from dataclasses import dataclass
@@ -24,6 +24,9 @@ from .wants import Wants
 
 #: The kind of notes on a project of wheels that the index did not have for a while.
 _MENDED = "mended"
+
+#: Behind what somebody waits for, and likely to be asked for next.
+_BESIDE = 1000
 
 #: Behind everything that somebody waits for.
 LATER = 1_000_000
@@ -103,10 +106,13 @@ class Supply:
             "waiting_plans": self._planners.waiting,
         }
 
-    def offered(self, project: ProjectName, subdir: str, *, renew: str = "") -> Offered:
-        """What a subdir has of a project now.
+    def offered(
+        self, project: ProjectName, subdir: str, belongs: Callable[[str], bool], *, renew: str = ""
+    ) -> Offered:
+        """What a subdir has now of a project's packages whose names belong to what is asked for.
 
-        With `renew` the index is asked, whenever it was asked last: once for all who give the same text.
+        Others of the project are built meanwhile, and not waited for. With `renew` the index is asked,
+        whenever it was asked last: once for all who give the same text.
         Nothing where the index has nothing usable, what was published before where it does not answer. Raises
         `Busy` where that may change within moments.
         """
@@ -116,25 +122,37 @@ class Supply:
             planned = self._planners.submit(f"{project} {subdir} {renew}", work)
             plan: Plan = planned.result(self._budget.last)
         except Late:
-            return Offered(self._before(project, subdir, "the package index is slow"))
+            return self._before(project, subdir, belongs, "the package index is slow")
         except (IndexFailure, OfflineError) as error:
-            return Offered(self._before(project, subdir, str(error)))
+            return self._before(project, subdir, belongs, str(error))
         self._owe_rest(project, plan)
         if plan.unsure and self._offering.direct:
             # Nothing is published of wheels as they are, so nothing would tell clients that more came.
             raise Busy(str(plan.unsure[0]), self._budget.retry_after)
-        known = [item for item in self._published(project, subdir) if plan.there.keeps(item)]
-        have = {item.fn for item in known}
+        return self._made(project, subdir, belongs, plan, begun)
+
+    def _made(
+        self, project: ProjectName, subdir: str, belongs: Callable[[str], bool], plan: Plan, begun: float
+    ) -> Offered:
+        """What of a plan is there, or is soon. Raises `Busy`."""
+        published = [item for item in self._published(project, subdir) if plan.there.keeps(item)]
+        have = {item.fn for item in published}
         missing = [record for record in plan.records if record.fn not in have]
-        running, problems = self._begin(missing)
-        found = [*known, *self._await(running, bool(known or plan.wheels), begun)]
-        if found or plan.wheels:
-            return Offered(found, plan.wheels)
+        known = [item for item in published if belongs(item.entry["name"])]
+        wheels = [wheel for wheel in plan.wheels if belongs(wheel["name"])]
+        running, problems = self._begin([record for record in missing if belongs(record.name)])
+        self._begin([record for record in missing if not belongs(record.name)], _BESIDE)
+        # Of a project's extras nobody has anything as long as the project itself is not there.
+        only_extras = all(record.extra for record in plan.records if belongs(record.name))
+        counts = _anything if only_extras else _is_own
+        found = [*known, *self._await(running, counts, bool(wheels) or any(map(counts, known)), begun)]
+        if wheels or any(map(counts, found)):
+            return Offered(found, wheels)
         errors = [*plan.unsure, *problems, *map(_error, running)]
         passing = [error for error in errors if is_passing(error)]
         if passing:
             raise Busy(f"nothing of {project} is built yet ({passing[0]})", self._budget.retry_after)
-        return Offered()
+        return Offered(found)
 
     def plans(self, project: ProjectName) -> list[Future[Any]]:
         """Begin to find out what each subdir is to have of a project; nothing is built."""
@@ -202,7 +220,9 @@ class Supply:
         published = (item for item in self._store.published(project) if item.subdir == subdir)
         return [item for item in published if self._offering.serves(item)]
 
-    def _before(self, project: ProjectName, subdir: str, reason: str) -> list[Published]:
+    def _before(
+        self, project: ProjectName, subdir: str, belongs: Callable[[str], bool], reason: str
+    ) -> Offered:
         """What was published before the index stopped answering.
 
         Of wheels that are to be told as they are this would be less, and clients would keep it for ever.
@@ -211,15 +231,17 @@ class Supply:
         found = [*self._published(project, subdir)]
         if self._offering.direct or not any(self._store.published(project)):
             raise Busy(reason, self._budget.retry_after)
-        return found
+        return Offered([item for item in found if belongs(item.entry["name"])])
 
     # -- building ----------------------------------------------------------------------------------------
 
-    def _begin(self, records: Sequence[PackageRecord]) -> tuple[list[Future[Published]], list[BaseException]]:
+    def _begin(
+        self, records: Sequence[PackageRecord], first: int = 0
+    ) -> tuple[list[Future[Published]], list[BaseException]]:
         """Have records built, the first ones first; what runs, and why others are not tried."""
         running: list[Future[Published]] = []
         problems: list[BaseException] = []
-        for rank, record in enumerate(records):
+        for rank, record in enumerate(records, first):
             problem = self._failures.of(_key(record))
             if problem is None:
                 try:
@@ -246,14 +268,20 @@ class Supply:
                 self._owe(record.project, LASTING_SECONDS)
             raise
 
-    def _await(self, running: Sequence[Future[Published]], content: bool, begun: float) -> list[Published]:
-        """What is built by the first limit; where there would be nothing, the first by the last limit."""
+    def _await(
+        self,
+        running: Sequence[Future[Published]],
+        counts: Callable[[Published], bool],
+        content: bool,
+        begun: float,
+    ) -> list[Published]:
+        """What is built by the first limit; where none of it counts, the first that does by the last one."""
         waiting = set(running)
         while waiting:
             limit = self._budget.first if content else self._budget.last
             left = begun + limit - time.monotonic()
             done, waiting = wait(waiting, max(0.0, left), FIRST_COMPLETED)
-            content = content or any(_error(future) is None for future in done)
+            content = content or any(_error(future) is None and counts(future.result()) for future in done)
             if not done:
                 break
         return [future.result() for future in running if future.done() and _error(future) is None]
@@ -289,6 +317,15 @@ class Following:
 
 def _succeeded(future: Future[Any]) -> bool:
     return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _anything(item: Published) -> bool:
+    return True
+
+
+def _is_own(item: Published) -> bool:
+    """Whether a package is made of a wheel, and not an extra's."""
+    return item.entry.get("noarch") != "generic"
 
 
 def _key(record: PackageRecord) -> str:
