@@ -139,7 +139,8 @@ class Shelf:
 
     def _hint(self) -> str:
         if not self._page.wheels and self._page.sdists:
-            return "Building from source is not supported: look for a channel that has it."
+            build = f"python -m pip wheel --no-deps -w wheels {self._page.project}"
+            return f"Build a wheel yourself, and run this again with PIP_FIND_LINKS=wheels: {build}"
         return "Ask for another version; other Pythons and platforms may have others."
 
 

@@ -385,6 +385,30 @@ def test_a_source_distribution_is_built_with_what_it_needs(
     assert recipe["about"]["license_file"] == ["LICENSE"]
 
 
+def test_a_project_that_is_source_alone_needs_a_wheel_which_a_person_builds(
+    server: IndexServer, write: Write, tmp_path: Path
+) -> None:
+    """Nothing but a build tells what it requires and which files it has; what to do is told, and works."""
+    server.add("idna", "3.0")
+    sha256 = publish_sdist(
+        server, {"PKG-INFO": f"{PKG_INFO}Requires-Dist: idna\n", "pyproject.toml": PYPROJECT}
+    )
+    for options in (), ("--sdist",):
+        refused = write("demo", *options, check=False)
+        assert refused.returncode == 1
+        assert "demo: the index has only source distributions (demo-1.0.tar.gz)" in refused.stderr
+        assert refused.stderr.endswith(
+            "  Build a wheel yourself, and run this again with PIP_FIND_LINKS=wheels: "
+            "python -m pip wheel --no-deps -w wheels demo\n"
+        )
+    assert not (tmp_path / "recipes").exists()
+    make_wheel(tmp_path / "wheels", "demo", "1.0", requires=["idna"])  # as that command would have
+    write("demo", "--sdist", env={"PIP_FIND_LINKS": "wheels"}, cwd=tmp_path)
+    recipe = render(meta(tmp_path, "demo"))
+    assert recipe["source"] == {"url": f"{server.base}/files/demo-1.0.tar.gz", "sha256": sha256}
+    assert recipe["requirements"]["run"] == ["python >=3", "idna"]
+
+
 @pytest.mark.parametrize(
     ("tags", "files", "why"),
     [
