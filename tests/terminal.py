@@ -135,6 +135,13 @@ class Shell:
         self._process.wait()
         os.close(self._ours)
 
+    def clear(self) -> None:
+        """Forget the line and the screen."""
+        os.write(self._ours, b"\x15")  # Ctrl-U
+        while select.select([self._ours], [], [], 0.2)[0]:
+            self._stream.feed(os.read(self._ours, 65536))
+        self._screen.reset()
+
     def types(self, keys: str, shows: str, timeout: float = 30) -> None:
         """Type, and wait until the screen shows something. Fails the test where it does not."""
         os.write(self._ours, keys.encode())
