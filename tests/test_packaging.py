@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import venv as stdlib_venv
 import zipfile
@@ -22,7 +25,7 @@ from conda_pypi_bridge.model import ProjectName
 from conda_pypi_bridge.namedata import load_table
 from conda_pypi_bridge.names import Names
 from conda_pypi_bridge.versions import conda_spec
-from tests.lab.condas import Conda, Home, overlay, python_of, run
+from tests.lab.condas import Conda, Home, overlay, python_of, run, site_packages
 from tests.lab.pythons import Interpreter
 from tests.rendering import render
 
@@ -122,13 +125,11 @@ def test_the_recipes_install_from_loopback_works_with_conda(conda: Conda, conda_
 @pytest.mark.network
 @pytest.mark.slow
 def test_wheel_and_sdist_hold_what_they_promise(tmp_path: Path) -> None:
-    """The sdist carries the tests and all that they read; the wheel is the package alone."""
-    program = "import hatchling.build as b, sys; b.build_sdist(sys.argv[1]); b.build_wheel(sys.argv[1])"
-    stdlib_venv.EnvBuilder(symlinks=True, with_pip=True).create(tmp_path / "v")
-    python = python_of(tmp_path / "v")
-    subprocess.run([python, "-m", "pip", "install", "-q", "hatchling"], check=True)
-    subprocess.run([python, "-c", program, tmp_path], cwd=REPOSITORY, check=True, capture_output=True)
-    (sdist,), (wheel,) = tmp_path.glob("*.tar.gz"), tmp_path.glob("*.whl")
+    """The sdist carries the tests and all that they read; the wheel is the package alone.
+
+    Where nothing but the wheel is installed, the tests of the sdist pass: here those that need no laboratory.
+    """
+    sdist, wheel = _built(tmp_path)
     with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     with zipfile.ZipFile(wheel) as packed:
@@ -136,8 +137,50 @@ def test_wheel_and_sdist_hold_what_they_promise(tmp_path: Path) -> None:
     carried = {
         path.relative_to(REPOSITORY).as_posix() for path in _sources("conda_pypi_bridge", "tests", "recipe")
     }
-    assert carried | {"README.md", "LICENSE", "environment.yml", "pyproject.toml"} <= inside
+    assert carried | {*OTHERS} <= inside
     assert members == {name for name in carried if name.startswith("conda_pypi_bridge/")}
+    python = _installed(wheel, tmp_path / "installed")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (source,) = (tmp_path / "unpacked").iterdir()
+    shutil.rmtree(source / "conda_pypi_bridge")
+    place = [python, "-c", "import conda_pypi_bridge as b; print(b.__file__)"]
+    where = subprocess.run(place, cwd=source, check=True, capture_output=True, text=True).stdout
+    assert Path(where).is_relative_to(tmp_path / "installed")
+    run([python, "-m", "pytest", "-q", "-m", "not network and not slow", *PURE], dict(os.environ), cwd=source)
+
+
+#: What else an sdist carries.
+OTHERS = ("README.md", "LICENSE", "environment.yml", "pyproject.toml", ".github/SECURITY.md")
+
+#: Tests that need neither a conda nor an index.
+PURE = [
+    f"tests/test_{name}.py"
+    for name in ("layers", "names", "specs", "tags", "translate", "versions", "voice", "wheelfile")
+]
+
+
+def _built(folder: Path) -> tuple[Path, Path]:
+    """The sdist and the wheel, as a release has them."""
+    program = "import hatchling.build as b, sys; b.build_sdist(sys.argv[1]); b.build_wheel(sys.argv[1])"
+    stdlib_venv.EnvBuilder(symlinks=True, with_pip=True).create(folder / "v")
+    python = python_of(folder / "v")
+    subprocess.run([python, "-m", "pip", "install", "-q", "hatchling"], check=True)
+    subprocess.run([python, "-c", program, folder], cwd=REPOSITORY, check=True, capture_output=True)
+    (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    return sdist, wheel
+
+
+def _installed(wheel: Path, prefix: Path) -> Path:
+    """The Python of an environment that has the wheel, and sees all else that the running one has."""
+    stdlib_venv.EnvBuilder(symlinks=True).create(prefix)
+    python = python_of(prefix)
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index", wheel]
+    subprocess.run(pip, check=True)
+    folders = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    lines = [f"import site; site.addsitedir({folder!r})" for folder in folders]
+    (site_packages(prefix) / "others.pth").write_text("\n".join(lines) + "\n")
+    return python
 
 
 def _sources(*folders: str) -> Iterable[Path]:
