@@ -195,9 +195,16 @@ def _config(merged: Mapping[str, Any]) -> CondaConfig:
             known[key] = _truth(known[key]) is True
     if "ssl_verify" in known:
         known["ssl_verify"] = _truth(known["ssl_verify"])
-    priority = str(known.get("channel_priority", "flexible")).lower()
-    known["channel_priority"] = {"true": "flexible", "false": "disabled"}.get(priority, priority)
+    known["channel_priority"] = _priority(str(known.get("channel_priority", "flexible")).lower())
     return CondaConfig(**known)
+
+
+def _priority(text: str) -> str:
+    """Raises `ConfigError` for what conda does not know; a slip of the pen would be another priority."""
+    priority = {"true": "flexible", "false": "disabled"}.get(text, text)
+    if priority not in ("strict", "flexible", "disabled"):
+        raise ConfigError(f"condarc: channel_priority must be strict, flexible or disabled, not {text!r}")
+    return priority
 
 
 def _truth(value: Any) -> bool | str:

@@ -65,9 +65,10 @@ def _items(caches: Sequence[Cache]) -> list[Item]:
 def _show(args: argparse.Namespace, terminal: Terminal, conda: bool) -> Told:
     caches = _surveyed(conda)
     packages = [item for item in _items(caches) if item.build]
+    size = sum(cache.size for cache in caches)
     document = {
         "success": True,
-        "size": sum(cache.size for cache in caches),
+        "size": size,
         "caches": [_json_cache(cache) for cache in caches],
         "packages": [_json_item(item) for item in packages],
     }
@@ -76,7 +77,7 @@ def _show(args: argparse.Namespace, terminal: Terminal, conda: bool) -> Told:
         (i.name, i.version, i.build, human_size(i.size), _date(i.last_used), str(i.path.parent))
         for i in packages
     ]
-    total = f"{counted(len(packages), 'package')}, {human_size(document['size'])} in all."  # type: ignore[arg-type]
+    total = f"{counted(len(packages), 'package')}, {human_size(size)} in all."
     tables = [columns(rows)] if packages else []
     return Told(document=document, text="\n\n".join([*tables, _table(caches), total]))
 

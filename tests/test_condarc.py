@@ -81,6 +81,13 @@ def test_a_setting_of_another_type_than_condas_is_named(tmp_path: Path, text: st
         load(tmp_path / "x", {}, tmp_path)
 
 
+def test_a_channel_priority_that_conda_does_not_know_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="strict, flexible or disabled, not 'stict'"):
+        load(tmp_path / "x", {"CONDA_CHANNEL_PRIORITY": "stict"}, tmp_path)
+    configure(tmp_path, "channel_priority: false\n")
+    assert load(tmp_path / "x", {}, tmp_path).channel_priority == "disabled"
+
+
 def test_settings_that_nothing_here_reads_may_be_anything(tmp_path: Path) -> None:
     configure(tmp_path, "envs_dirs: [a]\nreport_errors: {a: [b]}\n")
     assert load(tmp_path / "x", {}, tmp_path) == CondaConfig()
