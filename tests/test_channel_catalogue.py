@@ -511,6 +511,21 @@ def test_a_damaged_package_is_not_served_and_is_built_again(server: IndexServer,
     assert one.catalogue.package("noarch", "nothing-1-0.conda") is None
 
 
+def test_a_publication_that_was_cut_short_is_taken_up_when_somebody_asks(
+    server: IndexServer, client: MakeClient
+) -> None:
+    """Its entry is listed with its project's already, and nobody would find the package."""
+    server.add("demo", "1.0")
+    one = client()
+    (fn,) = one.document("demo")["packages.conda"]
+    assert one.store.folder is not None
+    (one.store.folder / "packages" / "noarch" / f"{fn}.json").unlink()
+    other = client()
+    assert other.records("demo") == ["demo-1.0"]
+    assert is_served(other, fn)
+    until(lambda: whole(other).keys() == {fn})
+
+
 def test_whole_documents_have_what_was_published(server: IndexServer, client: MakeClient) -> None:
     server.add("demo", "1.0")
     server.add("demo", "2.0")

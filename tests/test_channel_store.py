@@ -17,6 +17,7 @@ from conda_pypi_bridge.channel.model import Published
 from conda_pypi_bridge.channel.store import ChannelStore, Damaged
 from conda_pypi_bridge.errors import ConfigError
 from conda_pypi_bridge.model import ProjectName
+from tests.test_server import wait_until
 
 DEMO = ProjectName("demo")
 
@@ -68,8 +69,8 @@ def test_what_others_publish_is_listed_after_a_while(url: str, tmp_path: Path) -
     before = reader.fingerprints()
     assert [*reader.published(DEMO)] == []
     item = added(writer, tmp_path)
-    assert [*reader.published(DEMO)] == [item]
-    assert reader.fingerprints() == writer.fingerprints() != before
+    wait_until(lambda: [*reader.published(DEMO)] == [item])
+    wait_until(lambda: reader.fingerprints() == writer.fingerprints() != before)
 
 
 def test_a_name_keeps_the_package_that_came_first(store: ChannelStore, url: str, tmp_path: Path) -> None:

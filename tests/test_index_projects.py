@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from conda_pypi_bridge.errors import IndexFailure, OfflineError
 from conda_pypi_bridge.index import Index, rootpages
 from conda_pypi_bridge.model import ProjectName
 from conda_pypi_bridge.once import Once
-from conda_pypi_bridge.roster import Roster
+from conda_pypi_bridge.roster import Roster, in_order
 from tests.indexserver import JSON_TYPE, IndexServer, says
 from tests.test_index import index_of
 
@@ -228,3 +229,12 @@ def test_names_that_no_project_can_have_are_left_out() -> None:
     """PEP 508: names "MUST start and end with a letter or number"; one with a line break would be two."""
     roster = Roster({"a\nb": 1, "-a": 2, "a/b": 3, "é": 4, "": 5, "c d": 6, "Good_Name": 7})
     assert [*roster.items()] == [("good-name", 7)]
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 1000])
+def test_in_pieces_the_order_is_the_same(length: int) -> None:
+    made = random.Random(length)
+    names = ["".join(made.choices("ab-1", k=made.randint(1, 4))) for _ in range(length)]
+    assert in_order(names, lambda name: name[:2]) == sorted(names)
+    numbers = [made.getrandbits(72) for _ in range(length)]
+    assert in_order(numbers, lambda number: number >> 64) == sorted(numbers)

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from ..errors import Untranslatable
 from ..model import CondaName, ProjectName
 from ..names import CORE, Names, never_from_pypi
-from ..roster import Roster
+from ..roster import Roster, in_order
 from ..translate import extra_name
 from .formats import fingerprint
 
 #: Room for the place of a name beside its fingerprint, in bits: enough for 16 million names.
 _BITS = 24
 _MASK = (1 << _BITS) - 1
+
+#: All but a name's first byte.
+_GROUP = _BITS + 40
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Directory:
         self.roster = roster
         self._others = _other_names(roster, names)
         self._shared = _shared_names(self._others, roster, names)
-        ranked = sorted(_key(project) << _BITS | place for place, project in enumerate(roster))
+        keys = (_key(project) << _BITS | place for place, project in enumerate(roster))
+        ranked = in_order(keys, lambda key: key >> _GROUP)
         self._places = array("I", (number & _MASK for number in ranked))
         self._keys = array("Q", (number >> _BITS for number in ranked))
         self._apart = frozenset({*self._others, *map(ProjectName, self._shared), *map(ProjectName, CORE)})

@@ -149,9 +149,12 @@ class ChannelStore:
         return next(self._entries([f"packages/{subdir}/{fn}.json"]), None)
 
     def published(self, project: ProjectName) -> Iterator[Published]:
-        """All packages of a project, on every platform, in order of their names."""
-        prefix = f"projects/{project}"
-        return self._entries(f"{prefix}/{path}" for path in sorted(self._listings.below(prefix)))
+        """All packages of a project, on every platform, in order of their names.
+
+        One whose publication was cut short, so that it is not found, is none of them: it is to be taken up.
+        """
+        paths = self._listings.below(f"projects/{project}")
+        return self._entries(f"packages/{path}" for path in sorted(paths))
 
     def published_in(self, subdir: str) -> Iterator[Published]:
         """All packages of a platform, in order of their names."""
