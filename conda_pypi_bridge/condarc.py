@@ -36,7 +36,11 @@ _VARIABLE = re.compile(r"\$(?:(?P<plain>\w+)|\{(?P<braced>[^}]*)\})", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True)
 class CondaConfig:
-    """The settings of conda that concern the bridge; names and meanings are conda's."""
+    """The settings of conda that concern the bridge; names and meanings are conda's.
+
+    `channels` and `default_channels` are best first. `channel_priority` is ``strict``, ``flexible`` or
+    ``disabled``. `ssl_verify` may name a CA bundle, or ``truststore``.
+    """
 
     channels: tuple[str, ...] = ()
     default_channels: tuple[str, ...] = ()

@@ -132,10 +132,10 @@ class _Fixer:
             with scratch(cache_folder()) as folder:
                 self._attempt(ready, named, folder)
 
-    def _attempt(self, fixes: Sequence[_Fix], named: frozenset[ProjectName], wheels: Path) -> None:
+    def _attempt(self, fixes: Sequence[_Fix], named: frozenset[ProjectName], folder: Path) -> None:
         """All in one transaction, but those that the index has otherwise; if it fails, each by itself."""
         try:
-            self._transact(fixes, named, wheels)
+            self._transact(fixes, named, folder)
         except Cancelled:
             self.left += [(one.finding, "not wanted") for one in fixes]
         except BridgeError as error:
@@ -144,9 +144,10 @@ class _Fixer:
             out = [one for one, _ in refused]
             rest = [one for one in fixes if one not in out]
             for group in [rest] if out and rest else [[one] for one in rest]:
-                self._attempt(group, named, wheels)
+                self._attempt(group, named, folder)
 
-    def _transact(self, fixes: Sequence[_Fix], named: frozenset[ProjectName], wheels: Path) -> None:
+    def _transact(self, fixes: Sequence[_Fix], named: frozenset[ProjectName], folder: Path) -> None:
+        """Carry out remedies in one transaction; wheels that are looked into are kept in `folder`."""
         taken = [dist for one in fixes for dist in one.remedy.dists]
         seen = _UnderRepair(
             self.prefix,
@@ -156,7 +157,7 @@ class _Fixer:
         kept = {file: _free_name(file) for one in fixes for file in one.edited}
         engine, index, options = self.opened(seen)
         others = {dist.project: dist.version for dist in seen.dists if dist.owner is None}
-        frozen = IndexForRepair(index, wheels, others)
+        frozen = IndexForRepair(index, folder, others)
         replacing = _Replacing(engine, Prefix(self.prefix), taken, kept, frozen, named)
         bridge.install(
             [one.remedy.spec for one in fixes],
