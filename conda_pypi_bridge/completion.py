@@ -20,9 +20,12 @@ COMMAND = "conda-pypi-bridge"
 _PATHS = {
     "requirement": shtab.FILE,
     "list": shtab.FILE,
+    "projects": shtab.FILE,
+    "token_file": shtab.FILE,
     "svg": shtab.FILE,
     "output": shtab.DIR,
     "prefix": shtab.DIR,
+    "to": shtab.DIR,
 }
 
 #: How each shell comes to know the script. One that is looked up by the command's name would not be found for
