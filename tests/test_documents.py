@@ -333,6 +333,15 @@ def _is_run_of_tests(words: Sequence[str]) -> None:
     assert {*marks} <= {"network", "slow", "not", "and"}
 
 
+def test_files_that_documents_name_are_there() -> None:
+    """Links within the repository, and tests that hold a promise."""
+    named = re.compile(r"`(tests/[\w/]+\.py)`|\]\((?!\w+:)([^)#]+)\)")
+    for name, path in documents().items():
+        for test, link in named.findall(path.read_text("utf-8")):
+            there = REPOSITORY / test if test else path.parent / link
+            assert there.exists(), f"{name}: {test or link}"
+
+
 PICTURE = DOCS / "install.svg"
 SHOWN = 'conda pypi-install -n web cowsay "flask>=3"'
 
