@@ -32,7 +32,7 @@ def answer(
 ) -> None:
     """Answer what the closure wants until it wants no more; `asked` are pages that are on their way.
 
-    `meanwhile` is what to do while answers are. Raises `BridgeError`.
+    `meanwhile` is what there is to do where answers have to be waited for. Raises `BridgeError`.
     """
 
     def look_up(want: Want, named: bool) -> object:
@@ -46,7 +46,8 @@ def answer(
     with ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch") as pool:
         running: dict[Future[object], Want] = {}
         try:
-            pool.submit(meanwhile)
+            if index.requests:  # over the network, and not from the cache
+                pool.submit(meanwhile)
             while True:
                 for want in closure.wants():
                     named = isinstance(want, PageWant) and closure.asked(want.project)
