@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import BinaryIO
 
 #: Bytes that are read at once.
@@ -15,3 +16,9 @@ def sha256_of(stream: BinaryIO) -> str:
     while block := stream.read(_BLOCK):
         digest.update(block)
     return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256, in lower-case hex, of a file. Raises `OSError`."""
+    with path.open("rb") as file:
+        return sha256_of(file)

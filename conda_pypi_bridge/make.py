@@ -12,9 +12,9 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from . import translate
 from .build import unpack, unpack_meta
+from .digests import file_sha256
 from .errors import Cancelled, NoRoom, SpecError
 from .index import Index
-from .index.localindex import file_sha256
 from .locks import scratch
 from .lookup import FETCHERS
 from .model import Candidate, PackageRecord, ProjectName, Target, Wheel

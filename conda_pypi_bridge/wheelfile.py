@@ -20,9 +20,9 @@ from unicodedata import category, normalize
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from .digests import sha256_of
 from .errors import WheelRefused
 from .model import Wheel
-from .strictzip import CHUNK
 from .wheelreader import DATA, SCRIPTS, SITE_PACKAGES, WheelFile, is_data
 
 #: No wheel may unpack to more bytes than `MAX_TOTAL`, nor to more than `MAX_RATIO` times its own size
@@ -325,10 +325,7 @@ def open_wheel(path: Path, expected: Wheel, *, allow_hooks: bool = False) -> Ite
 
 def _check_digest(file: BinaryIO, expected: Wheel) -> None:
     """Nothing is read from a file that is not the one the index promised."""
-    digest = hashlib.sha256()
-    while piece := file.read(CHUNK):
-        digest.update(piece)
-    if digest.hexdigest() != expected.sha256 or expected.size not in (None, file.tell()):
+    if sha256_of(file) != expected.sha256 or expected.size not in (None, file.tell()):
         raise WheelRefused(expected.filename, "wheel-hash", "not the sha256 and size that the index gives")
 
 

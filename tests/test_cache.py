@@ -245,7 +245,7 @@ def test_verify_reads_wheels_and_stored_files(tmp_path: Path) -> None:
     store.put("a page", b"of a project")
     store.put("another", b"page")
     wheel = make_wheel(tmp_path, "moo", "1.0")
-    from conda_pypi_bridge.index.localindex import file_sha256
+    from conda_pypi_bridge.digests import file_sha256
 
     kept = tmp_path / "index" / "wheels" / file_sha256(wheel) / wheel.name
     kept.parent.mkdir(parents=True)

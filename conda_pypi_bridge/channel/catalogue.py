@@ -92,17 +92,9 @@ class Catalogue:
             direct=direct,
         )
         self._supply = Supply(scope, store, self._packages, self._offering, budget, refusals)
-        self._withdrawals = Withdrawals(
-            store, self._offering, self._supply.planners, seconds=budget.page_seconds
-        )
-        self._projects: Projects
-        self._following: Following | None = None
-        if projects is None:
-            self._projects = AllProjects(index, store, fresh_seconds=budget.index_seconds)
-        else:
-            wants = self._offering.wants
-            self._projects = SomeProjects(wants.add(projects), store, wants.kind)
-            self._following = Following(self._projects, self._supply, wants)
+        planners, seconds = self._supply.planners, budget.page_seconds
+        self._withdrawals = Withdrawals(store, self._offering, planners, seconds=seconds)
+        self._projects, self._following = self._roster(index, projects)
         self._index = ShardIndex(
             scope,
             store,
@@ -117,6 +109,16 @@ class Catalogue:
         self._shards: OrderedDict[tuple[str, bytes], tuple[bytes, float]] = OrderedDict()
         self._rechecked = 0.0
         self._documents: dict[tuple[str, str], tuple[bytes, float]] = {}
+
+    def _roster(
+        self, index: Index, projects: Iterable[Requirement] | None
+    ) -> tuple[Projects, Following | None]:
+        """The projects that the channel has, and what follows the requirements of those that were listed."""
+        if projects is None:
+            return AllProjects(index, self.store, fresh_seconds=self._budget.index_seconds), None
+        wants = self._offering.wants
+        listed = SomeProjects(wants.add(projects), self.store, wants.kind)
+        return listed, Following(listed, self._supply, wants)
 
     def close(self) -> None:
         """Let what is being built end, and take nothing more."""

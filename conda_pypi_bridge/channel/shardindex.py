@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..names import Names
+from ..names import EXTRA, Names
 from ..roster import Roster
 from . import formats
 from .directory import Directory, Entry, Extras
@@ -159,7 +159,7 @@ class ShardIndex:
                 if number := state.fingerprints.get(project):
                     generation += number.to_bytes(8, "big")
                     listed += len(state.extras.known.get(project, ()))
-            listed = 0 if "_extra_" in name else listed
+            listed = 0 if EXTRA in name else listed
             yield name, formats.placeholder(salt, name, serial % _SERIALS, generation, listed=listed)
 
 

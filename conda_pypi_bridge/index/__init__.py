@@ -18,6 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from ..config import IndexConfig
 from ..credentials import origin, public_url
+from ..digests import file_sha256
 from ..errors import IndexFailure, MetadataRefused, OfflineError, OtherIndex
 from ..locks import own_folder
 from ..model import ProjectName, ProjectPage, Sdist, Wheel
@@ -26,7 +27,7 @@ from ..roster import Roster
 from ..store import Store, staged
 from .answers import ANSWERS, Answer, Limits
 from .fetch import Fetcher
-from .localindex import LocalIndexes, file_sha256, local_path, place_of, wheel_projects
+from .localindex import LocalIndexes, local_path, place_of, wheel_projects
 from .origins import Origins
 from .pages import Page, only, project_page
 from .remotepages import RemotePages

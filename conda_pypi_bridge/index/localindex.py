@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import urllib.request
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 from ..credentials import origin, public_url
+from ..digests import file_sha256
 from ..errors import IndexFailure
 from ..model import ProjectName, ProjectPage
 from ..once import Once
@@ -98,15 +98,6 @@ class LocalIndexes:
 def wheel_projects(page: Page) -> Iterator[str]:
     """The projects that a page of many has wheels of (PEP 427)."""
     return (file.filename.partition("-")[0] for file in page.files if file.filename.endswith(".whl"))
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _read_index(folder: Path) -> Page | None:

@@ -97,8 +97,8 @@ class BuildFailure(BridgeError):
 def mirror(order: Order, place: Place, index: Index, names: Names, reporter: Reporter) -> Mirrored:
     """Have the channel at `place` hold what the order asks for.
 
-    Raises `BridgeError`; then clients see what they saw before. Two orders for one folder take turns; for
-    another kind of place only one may be carried out at a time.
+    Two orders for one folder take turns; for another kind of place only one may be carried out at a time.
+    Raises `Unmet`, `BuildFailure` or another `BridgeError`; then clients see what they saw before.
     """
     selection = select(
         order.texts,

@@ -119,7 +119,7 @@ def on_cluster(
     """Build packages on the workers of a Dask scheduler, which write into the channel themselves.
 
     Workers have this package, and reach the index and the place of the channel as this machine does. What a
-    worker that dies was building another one builds. Raises `ConfigError`.
+    worker that dies was building another one builds. Raises `NoLibrary` or `ConfigError`.
     """
     if not channel.place.shared:
         raise ConfigError(

@@ -119,7 +119,10 @@ class StaticChannel:
         }
 
     def entries(self, subdir: str, name: str) -> dict[str, dict[str, Any]]:
-        """The entries in a document of a subdir, by file name; none where there is no such document."""
+        """The entries in a document of a subdir, by file name; none where there is no such document.
+
+        Raises `DamagedChannel`.
+        """
         path = f"{subdir}/{name}"
         content = self.place.read(path)
         if content is None:

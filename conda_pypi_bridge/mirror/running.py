@@ -12,7 +12,7 @@ from .. import requirementfiles
 from ..channel.model import Published
 from ..channel.selection import Chosen
 from ..channelargs import configured, scope_of
-from ..display import columns, human_size, plain
+from ..display import columns, counted, human_size, plain
 from ..errors import ConfigError
 from ..index import Index
 from ..options import Options
@@ -37,7 +37,7 @@ class Result:
 
 
 def carry_out(args: argparse.Namespace, reporter: Reporter) -> Result:
-    """Mirror, or verify. Raises `BridgeError`."""
+    """Mirror, or verify. Raises `ConfigError` for arguments that do not go together, and as `mirror` does."""
     files = requirementfiles.read(getattr(args, "requirement", []), environ=os.environ)
     given = configured(args, files)
     offline = bool(getattr(args, "offline", False)) or given.conda.offline
@@ -121,13 +121,13 @@ def _row(one: Chosen, item: Published | None) -> dict[str, Any]:
 
 def _summary(done: Mirrored, seconds: float) -> str:
     size = sum(int(item.entry["size"]) for item in done.built)
-    kept = f"{_count(done.kept, 'package')} there before"
+    kept = f"{counted(done.kept, 'package')} there before"
     if done.dry_run:
-        gone = f", {_count(len(done.gone), 'package')} to delete" if done.gone else ""
-        sentence = f"Dry run: {_count(len(done.added), 'package')} to build, {kept}{gone}."
+        gone = f", {counted(len(done.gone), 'package')} to delete" if done.gone else ""
+        sentence = f"Dry run: {counted(len(done.added), 'package')} to build, {kept}{gone}."
     else:
-        new = f"{_count(len(done.built), 'package')} added ({human_size(size)})"
-        gone = f", {_count(len(done.gone), 'file')} deleted" if done.gone else ""
+        new = f"{counted(len(done.built), 'package')} added ({human_size(size)})"
+        gone = f", {counted(len(done.gone), 'file')} deleted" if done.gone else ""
         sentence = f"Done in {seconds:.1f} s: {new}, {kept}{gone}."
     rows = [("Package", "Version", "Platform"), *_shown(done.added)]
     table = [columns(rows), ""] if done.added else []
@@ -153,18 +153,14 @@ def _verified(place: Place, verdict: Verdict) -> Result:
         "faults": [{"path": fault.path, "reason": fault.reason} for fault in verdict.faults],
     }
     if verdict.faults:
-        message = f"{_count(len(verdict.faults), 'fault')} found in {place}"
+        message = f"{counted(len(verdict.faults), 'fault')} found in {place}"
         document |= {"error": message, "message": message, "hint": _REPAIR}
 
     def text(seconds: float) -> str:
         lines = [f"{fault.path}: {fault.reason}" for fault in verdict.faults]
-        found = _count(len(verdict.faults), "fault") if verdict.faults else "no fault"
-        read = f"{_count(verdict.packages, 'package')} ({human_size(verdict.size)}) read"
+        found = counted(len(verdict.faults), "fault") if verdict.faults else "no fault"
+        read = f"{counted(verdict.packages, 'package')} ({human_size(verdict.size)}) read"
         lines += [f"Done in {seconds:.1f} s: {read}, {found}.", f"Channel: {place}"]
         return plain("\n".join([*lines, *([_REPAIR] if verdict.faults else [])]))
 
     return Result(document=document, text=text, status=1 if verdict.faults else 0)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
