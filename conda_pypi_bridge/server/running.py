@@ -175,7 +175,7 @@ def _requirements(file: str) -> list[Requirement]:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises `ConfigError` for what is no address, `BridgeError` for one that is taken."""
+    """A socket that listens. Raises `ConfigError` for what is no address, `BridgeError` where it is taken."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
