@@ -132,7 +132,10 @@ def _brought(
 
 
 def remove(names: Sequence[str], engine: Engine, reporter: Reporter, *, dry_run: bool) -> Outcome:
-    """Remove packages, given by their conda or project names. Raises `BridgeError`."""
+    """Remove packages, given by their conda or project names.
+
+    Raises `Cancelled` where the user says no, or another `BridgeError`.
+    """
     with engine.locked(reporter):
         reporter.phase("Reading the environment")
         found = [_installed_name(name, engine) for name in names]
@@ -160,7 +163,7 @@ def build(
     The packages are for the Python and platform of the engine's prefix, whatever is installed there;
     what channels have is left to them. `level` is zstd's, 1 to 22. Raises `BridgeError`.
     """
-    from .build import pack
+    from .building import pack
     from .make import local_record, make
     from .resolve import Resolver
 
@@ -207,7 +210,7 @@ def _carry_out(
 
 
 def requests_of(texts: Sequence[str], markers: Mapping[str, str], names: Names) -> list[Request]:
-    """SPECs as requests; those whose marker does not hold ask for nothing."""
+    """SPECs as requests; those whose marker does not hold ask for nothing. Raises `SpecError`."""
     found = [specs.parse_spec(text, markers) for text in texts]
     requests = [_of_project(request, names) for request in found if request is not None]
     if not requests:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from packaging.specifiers import SpecifierSet
 
 from . import specs
-from .candidates import Limits
+from .closure.candidates import Limits
 from .model import ProjectName, Request
 from .options import Options
 

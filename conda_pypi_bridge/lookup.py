@@ -10,10 +10,10 @@ from packaging.utils import canonicalize_name
 from . import translate
 from .ahead import Asked
 from .closure import Closure
+from .closure.wants import ChannelWant, PageWant, Want
 from .errors import BridgeError, MetadataRefused, OtherIndex, Untranslatable, WheelRefused
 from .index import Index
 from .model import CondaName, CoreMetadata, ProjectName, ProjectPage, Wheel
-from .wants import ChannelWant, PageWant, Want
 
 #: Threads that wait for the network at once: an index answers each in tens of milliseconds.
 FETCHERS = 16

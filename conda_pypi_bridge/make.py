@@ -11,7 +11,8 @@ from pathlib import Path
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from . import translate
-from .build import unpack, unpack_meta
+from .building import unpack, unpack_meta
+from .building.wheelfile import open_wheel
 from .digests import file_sha256
 from .errors import Cancelled, NoRoom, SpecError
 from .index import Index
@@ -21,7 +22,6 @@ from .model import Candidate, PackageRecord, ProjectName, Target, Wheel
 from .names import Names
 from .options import Options
 from .report import Reporter
-from .wheelfile import open_wheel
 
 #: Takes a record, and what writes its package to a folder that is not there yet.
 Stage = Callable[[PackageRecord, Callable[[Path], object]], None]

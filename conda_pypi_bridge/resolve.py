@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 
 from . import specs, translate
 from .ahead import Asked
-from .candidates import Limits
 from .closure import DEPTHS, Closure, Edge
+from .closure.candidates import Limits
 from .engines import Engine, Problem
 from .errors import BridgeError, OtherIndex, Unsatisfiable
 from .explain import conflict
@@ -48,7 +48,7 @@ class Resolver:
     asked: Asked = field(default_factory=dict)
 
     def resolve(self, requests: Sequence[Request]) -> tuple[Closure, Plan]:
-        """The plan, and the closure it was chosen from."""
+        """The plan, and the closure it was chosen from. Raises `Unsatisfiable`, or as index and engine do."""
         closure = self._closure(requests)
         try:
             plan = self._solve(closure, requests, DEPTHS)

@@ -262,4 +262,5 @@ def _reporter(args: argparse.Namespace) -> Any:
 
 
 def flag(args: argparse.Namespace, name: str) -> bool:
+    """Whether an option was given; parsers that do not have it say no."""
     return bool(getattr(args, name, False))

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, Thread
 from pathlib import Path
 from urllib.parse import quote
 
-from conda_pypi_bridge.build import zstd
+from conda_pypi_bridge.building import zstd
 from tests.indexserver import Answer, Call, IndexServer
 
 #: Letters and digits alone, which neither URLs nor JSON nor HTML write in another way.

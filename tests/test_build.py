@@ -22,7 +22,7 @@ import pytest
 from conda_package_handling.api import extract
 from conda_package_streaming.package_streaming import CondaComponent, stream_conda_component
 
-from conda_pypi_bridge import build
+from conda_pypi_bridge import building
 from conda_pypi_bridge.errors import WheelRefused
 from conda_pypi_bridge.model import CondaName, PackageRecord, ProjectName
 from tests import hostile_wheels
@@ -61,7 +61,7 @@ def unpacked(folder: Path, content: bytes, filename: str = FILENAME, **changes: 
     wheel = folder / filename
     wheel.write_bytes(content)
     record = record_of(filename, content, **changes)
-    build.unpack(wheel, record, folder / record.dist, python="3.12")
+    building.unpack(wheel, record, folder / record.dist, python="3.12")
     return folder / record.dist
 
 
@@ -103,13 +103,13 @@ def test_rewritten_script_is_marked_for_the_prefix(tmp_path: Path) -> None:
     script = "#!python -E\r\nprint('#!python')\n"
     content = demo(files={"{data}/scripts/tool": script, "{data}/scripts/other": "#!/bin/sh\n"})
     package = unpacked(tmp_path, content)
-    line = f"#!{build.PLACEHOLDER}/bin/python\n"
+    line = f"#!{building.PLACEHOLDER}/bin/python\n"
     assert (package / "python-scripts/tool").read_text() == line + "print('#!python')\n"
     marked = {row["_path"]: row for row in load(package / "info/paths.json")["paths"] if "file_mode" in row}
     assert set(marked) == {"python-scripts/tool"}
-    assert marked["python-scripts/tool"]["prefix_placeholder"] == build.PLACEHOLDER
+    assert marked["python-scripts/tool"]["prefix_placeholder"] == building.PLACEHOLDER
     assert marked["python-scripts/tool"]["file_mode"] == "text"
-    assert len(build.PLACEHOLDER) == 255
+    assert len(building.PLACEHOLDER) == 255
     assert rows(package)["../../../bin/tool"] == ("", "")
     assert rows(package)["../../../bin/other"][1] == "10"
 
@@ -172,7 +172,7 @@ def test_provenance_url_can_be_another_one(tmp_path: Path) -> None:
     wheel = tmp_path / FILENAME
     wheel.write_bytes(demo())
     record = record_of(FILENAME, demo())
-    build.unpack(wheel, record, tmp_path / "x", python="3.12", source_url="https://mirror.invalid/x.whl")
+    building.unpack(wheel, record, tmp_path / "x", python="3.12", source_url="https://mirror.invalid/x.whl")
     assert load(tmp_path / "x" / INFO / "provenance_url.json")["url"] == "https://mirror.invalid/x.whl"
 
 
@@ -220,20 +220,20 @@ def test_modes_are_pips_under_any_umask(tmp_path: Path) -> None:
 def test_metapackage_is_info_alone(tmp_path: Path) -> None:
     """Without paths.json and files, even empty ones, conda installs nothing and says nothing."""
     record = record_of(FILENAME, demo(), wheel=None, extra="x")
-    build.unpack_meta(record, tmp_path / record.dist)
+    building.unpack_meta(record, tmp_path / record.dist)
     package = tmp_path / record.dist
     assert load(package / "info/index.json") == record.index_json()
     assert load(package / "info/paths.json") == {"paths": [], "paths_version": 1}
     assert (package / "info/files").read_bytes() == b""
     assert {path.name for path in package.iterdir()} == {"info"}
-    assert build.pack(package, tmp_path).name == record.fn
+    assert building.pack(package, tmp_path).name == record.fn
 
 
 @pytest.mark.parametrize("python", ["3", "3.12.1", "cp312", "../3.12"])
 def test_python_is_a_minor_version(python: str, tmp_path: Path) -> None:
     """It becomes the name of a folder."""
     with pytest.raises(ValueError, match="minor version"):
-        build.unpack(tmp_path / FILENAME, record_of(FILENAME, demo()), tmp_path / "x", python=python)
+        building.unpack(tmp_path / FILENAME, record_of(FILENAME, demo()), tmp_path / "x", python=python)
 
 
 def test_headers_and_data_of_one_name_are_two_files(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_headers_and_data_of_one_name_are_two_files(tmp_path: Path) -> None:
 def test_metapackage_has_no_wheel_to_unpack(tmp_path: Path) -> None:
     record = record_of(FILENAME, demo(), wheel=None)
     with pytest.raises(ValueError, match="metapackage"):
-        build.unpack(tmp_path / FILENAME, record, tmp_path / "x", python="3.12")
+        building.unpack(tmp_path / FILENAME, record, tmp_path / "x", python="3.12")
 
 
 @pytest.mark.parametrize("hostile", [*corpus()], ids=lambda hostile: hostile.id)
@@ -257,7 +257,7 @@ def test_hostile_wheel_leaves_nothing(hostile: Hostile, tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     record = record_of(FILENAME, b"", wheel=hostile.expected)
     with pytest.raises(WheelRefused):
-        build.unpack(wheel, record, tmp_path / "pkgs/demo", python="3.12")
+        building.unpack(wheel, record, tmp_path / "pkgs/demo", python="3.12")
     assert snapshot(tmp_path) == before
 
 
@@ -278,7 +278,7 @@ def test_full_disk_leaves_nothing(tmp_path: Path) -> None:
     wheel.write_bytes(content)
     before = snapshot(tmp_path)
     with small_disk(1 << 19), pytest.raises(OSError):
-        build.unpack(wheel, record_of(FILENAME, content), tmp_path / "x", python="3.12")
+        building.unpack(wheel, record_of(FILENAME, content), tmp_path / "x", python="3.12")
     assert snapshot(tmp_path) == before
 
 
@@ -295,7 +295,7 @@ def test_packed_bytes_do_not_depend_on_the_day_or_the_machine(tmp_path: Path) ->
     """Another time zone, hash seed, umask, folder and order of creation give the same file."""
     content = with_files("pkg/b.py", "pkg/a.py", "{data}/scripts/tool", "{info}/LICENSE")
     package = unpacked(tmp_path / "one", content)
-    first = build.pack(package, tmp_path)
+    first = building.pack(package, tmp_path)
     other = tmp_path / "other" / package.name
     os.umask(0o077)
     for path in sorted((path for path in package.rglob("*") if path.is_file()), reverse=True):
@@ -304,7 +304,7 @@ def test_packed_bytes_do_not_depend_on_the_day_or_the_machine(tmp_path: Path) ->
         shutil.copyfile(path, copy)
         copy.chmod(0o755 if path.stat().st_mode & 0o100 else 0o600)
         os.utime(copy, (1e9, 1e9))
-    code = "import sys, pathlib, conda_pypi_bridge.build as b; b.pack(*map(pathlib.Path, sys.argv[1:]))"
+    code = "import sys, pathlib, conda_pypi_bridge.building as b; b.pack(*map(pathlib.Path, sys.argv[1:]))"
     env = os.environ | {"TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "1"}
     subprocess.run([sys.executable, "-c", code, other, tmp_path / "other"], env=env, check=True)
     assert (tmp_path / "other" / first.name).read_bytes() == first.read_bytes()
@@ -319,7 +319,7 @@ def test_packed_file_is_what_condas_own_tools_read(tmp_path: Path) -> None:
     package = unpacked(
         tmp_path, with_files("pkg/é.py", "x" * 200 + "/" + "y" * 150), "demo-1.0-py3-none-any.whl"
     )
-    packed = build.pack(package, tmp_path)
+    packed = building.pack(package, tmp_path)
     extract(str(packed), str(tmp_path / "extracted"))
     assert snapshot(tmp_path / "extracted") == snapshot(package)
     for component in CondaComponent.pkg, CondaComponent.info:
@@ -337,10 +337,10 @@ def test_packed_file_is_what_condas_own_tools_read(tmp_path: Path) -> None:
 
 def test_packing_replaces_an_older_file_whole(tmp_path: Path) -> None:
     package = unpacked(tmp_path, demo())
-    packed = build.pack(package, tmp_path)
+    packed = building.pack(package, tmp_path)
     content = packed.read_bytes()
     packed.write_bytes(b"older")
-    assert build.pack(package, tmp_path).read_bytes() == content
+    assert building.pack(package, tmp_path).read_bytes() == content
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
@@ -348,7 +348,7 @@ def test_failed_packing_leaves_nothing(tmp_path: Path) -> None:
     package = unpacked(tmp_path, demo())
     before = snapshot(tmp_path)
     with small_disk(100), pytest.raises(OSError):
-        build.pack(package, tmp_path)
+        building.pack(package, tmp_path)
     assert snapshot(tmp_path) == before
 
 
@@ -375,15 +375,15 @@ def write_gigabyte_wheel(path: Path) -> str:
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from conda_pypi_bridge import build
+from conda_pypi_bridge import building
 from tests.hostile_wheels import promise
 from tests.test_build import record_of
 
 wheel, folder, sha256 = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 expected = promise(wheel.name, b"")._replace(sha256=sha256, size=None)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-build.unpack(wheel, record_of(wheel.name, b"", wheel=expected), folder / "x", python="3.12")
-build.pack(folder / "x", folder)
+building.unpack(wheel, record_of(wheel.name, b"", wheel=expected), folder / "x", python="3.12")
+building.pack(folder / "x", folder)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from packaging.tags import sys_tags
 
-from conda_pypi_bridge import build
+from conda_pypi_bridge import building
 from conda_pypi_bridge.model import CondaName, PackageRecord
 from tests.conftest import once
 from tests.hostile_wheels import promise
@@ -210,9 +210,9 @@ def test_packed_file_installs_with_conda(
     assert ".".join(pythons[0].version.split(".")[:2]) == MINOR, "conda_env runs our Python's minor version"
     wheel = make_wheel(tmp_path, "demo", "1.0", **EVERYTHING)
     record = record_for(wheel)
-    build.unpack(wheel, record, tmp_path / record.dist, python=MINOR)
+    building.unpack(wheel, record, tmp_path / record.dist, python=MINOR)
     before = snapshot(conda_env)
-    conda("install", "-p", conda_env, build.pack(tmp_path / record.dist, tmp_path))
+    conda("install", "-p", conda_env, building.pack(tmp_path / record.dist, tmp_path))
     ours = Installation.since(before, conda_env)
     assert set(conda.packages(conda_env)) >= {"demo", "python"}
     assert list(differences(install(with_pip, [wheel], tmp_path / "with-pip"), ours)) == []

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from conda_pypi_bridge import locks
-from conda_pypi_bridge.build import unpack
+from conda_pypi_bridge.building import unpack
 from conda_pypi_bridge.caches import Item, select, survey, verify
 from conda_pypi_bridge.caches.model import Found, Listed, compare
 from conda_pypi_bridge.errors import SpecError

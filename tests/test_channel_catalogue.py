@@ -15,7 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from conda_pypi_bridge.build import zstd
+from conda_pypi_bridge.building import zstd
 from conda_pypi_bridge.channel import failures, offering, offers, supply, wants, withdrawals
 from conda_pypi_bridge.channel.catalogue import Budget, Catalogue
 from conda_pypi_bridge.channel.model import Published, Scope

@@ -13,14 +13,14 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from conda_pypi_bridge.candidates import Limits
 from conda_pypi_bridge.closure import Closure, Edge
+from conda_pypi_bridge.closure.candidates import Limits
+from conda_pypi_bridge.closure.wants import ChannelWant, MetadataWant, PageWant, Want
 from conda_pypi_bridge.errors import BridgeError, NoFittingWheel, NotFound, WheelRefused
 from conda_pypi_bridge.model import CondaName, CoreMetadata, ProjectName, ProjectPage, Target, Wheel
 from conda_pypi_bridge.names import Names, NameTable
 from conda_pypi_bridge.tags import make_target
 from conda_pypi_bridge.translate import parse_core_metadata
-from conda_pypi_bridge.wants import ChannelWant, MetadataWant, PageWant, Want
 from tests.wheels import metadata_text
 
 LINUX = make_target(Version("3.11.7"), "linux-64", glibc=(2, 35))

@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = "conda_pypi_bridge"
 
 #: Packages whose modules are rooms of their own; any other package is one room.
-DIVIDED = {"channel", "engines", "index", "recipe"}
+DIVIDED = {"building", "channel", "closure", "engines", "index", "recipe"}
 
 #: Who stands above whom. A room imports rooms of a lower rank only.
 RANKS = {
@@ -77,7 +77,7 @@ RANKS = {
     "lookup": 27,
     "ahead": 26,
     "index": 25,
-    "build": 25,
+    "building": 25,
     "index.remotepages": 24,
     "index.rootpages": 24,
     "index.remotezip": 24,
@@ -87,16 +87,16 @@ RANKS = {
     "caches": 22,
     "recipe.sdist": 22,
     "index.sending": 22,
-    "wheelfile": 22,
+    "building.wheelfile": 22,
     "index.answers": 21,
     "index.localindex": 21,
     "engines.conda": 21,
     "engines.rattler": 21,
-    "wheelreader": 21,
+    "building.wheelreader": 21,
     "engines": 20,
     "prefix": 20,
     "store": 20,
-    "turns": 19,
+    "building.turns": 19,
     "condarc": 20,
     "condarcfile": 21,
     "config": 20,
@@ -107,7 +107,7 @@ RANKS = {
     "manifests": 20,
     "requirementfiles": 21,
     "settings": 20,
-    "strictzip": 20,
+    "building.strictzip": 20,
     "index.upstream": 19,
     "placing": 20,
     "channel.directory": 19,
@@ -125,9 +125,9 @@ RANKS = {
     "channel": 15,
     "explain": 14,
     "closure": 13,
-    "candidates": 12,
-    "wants": 11,
-    "lookahead": 12,
+    "closure.candidates": 12,
+    "closure.wants": 11,
+    "closure.lookahead": 12,
     "specs": 12,
     "translate": 12,
     "markers": 11,
@@ -184,7 +184,7 @@ def imports(path: Path, nodes: Iterator[ast.AST]) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
-            # ``from . import build`` loads a module, ``from .build import build_wheel`` a name.
+            # ``from . import names`` loads a module, ``from .names import Names`` a name.
             yield from (name if is_module(name := f"{base}.{alias.name}") else base for alias in node.names)
 
 

@@ -21,7 +21,7 @@ import msgpack
 import pytest
 from packaging.version import Version
 
-from conda_pypi_bridge.build import zstd
+from conda_pypi_bridge.building import zstd
 from conda_pypi_bridge.channel.model import Scope
 from conda_pypi_bridge.config import IndexConfig
 from conda_pypi_bridge.errors import BridgeError, ConfigError

@@ -202,7 +202,11 @@ def test_a_folder_that_is_no_environment_is_refused(
 
 def test_what_is_heavy_is_imported_only_where_it_is_needed(install: Bridge, tmp_path: Path) -> None:
     """`requests`, and rattler, take as long to start as Python itself; what uses them, longer."""
-    heavy = {"requests", "rattler", *(f"conda_pypi_bridge.{name}" for name in ("build", "index", "resolve"))}
+    heavy = {
+        "requests",
+        "rattler",
+        *(f"conda_pypi_bridge.{name}" for name in ("building", "index", "resolve")),
+    }
 
     def imported(*args: str | Path) -> set[str]:
         told = install("moo", *args, env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr
@@ -210,7 +214,7 @@ def test_what_is_heavy_is_imported_only_where_it_is_needed(install: Bridge, tmp_
 
     EnvBuilder(symlinks=True).create(tmp_path / "other")
     assert imported() == heavy
-    assert "conda_pypi_bridge.build" not in imported("-p", tmp_path / "other")  # the packages are there
+    assert "conda_pypi_bridge.building" not in imported("-p", tmp_path / "other")  # the packages are there
     assert imported() == set()
 
 

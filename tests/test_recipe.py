@@ -21,7 +21,7 @@ from packaging.version import Version
 from ruamel.yaml import YAML
 
 from conda_pypi_bridge import translate
-from conda_pypi_bridge.build import unpack
+from conda_pypi_bridge.building import unpack
 from conda_pypi_bridge.errors import SdistRefused
 from conda_pypi_bridge.model import CondaName
 from conda_pypi_bridge.recipe import importable

@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from conda_pypi_bridge.build import zstd
+from conda_pypi_bridge.building import zstd
 from tests.canaries import (
     ENCODED,
     MARK,

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from conda_pypi_bridge.turns import Turns
+from conda_pypi_bridge.building.turns import Turns
 
 
 class Workshop:

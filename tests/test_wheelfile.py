@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from conda_pypi_bridge import wheelfile
+from conda_pypi_bridge.building import wheelfile
+from conda_pypi_bridge.building.wheelfile import open_wheel
 from conda_pypi_bridge.errors import WheelRefused
-from conda_pypi_bridge.wheelfile import open_wheel
 from tests.hostile_wheels import (
     FILENAME,
     Hostile,

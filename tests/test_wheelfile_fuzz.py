@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from conda_pypi_bridge.building.wheelfile import open_wheel
 from conda_pypi_bridge.errors import WheelRefused
-from conda_pypi_bridge.wheelfile import open_wheel
 from tests.hostile_wheels import FILENAME, demo, promise
 
 FILES = {

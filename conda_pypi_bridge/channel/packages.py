@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..build import pack, unpack, unpack_meta
+from ..building import pack, unpack, unpack_meta
 from ..errors import Busy, WheelRefused
 from ..index import Index
 from ..locks import entry, scratch

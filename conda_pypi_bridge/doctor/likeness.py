@@ -13,14 +13,14 @@ from typing import Any
 
 from packaging.version import Version
 
+from ..building.wheelfile import open_wheel
+from ..building.wheelreader import DATA, SITE_PACKAGES
 from ..errors import BridgeError
 from ..index import Index
 from ..model import InstalledDist, Plan, ProjectName, ProjectPage, Row, Wheel
 from ..names import Names
 from ..prefix import Prefix
 from ..prefix.dists import record_rows
-from ..wheelfile import open_wheel
-from ..wheelreader import DATA, SITE_PACKAGES
 
 #: Files of a .dist-info folder that are the installer's own (PEP 376, 610, 710).
 _OF_INSTALLERS = frozenset(["RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "provenance_url.json"])

@@ -160,7 +160,7 @@ class Engine(Protocol):
         ...
 
     def locked(self, reporter: Reporter) -> AbstractContextManager[None]:
-        """Holds the prefix against other processes of the bridge, waiting visibly."""
+        """Holds the prefix against other processes of the bridge, waiting visibly. Raises `PrefixError`."""
         ...
 
     @property
@@ -173,7 +173,7 @@ class Engine(Protocol):
         ...
 
     def target(self, requests: Sequence[str]) -> Target:
-        """The environment to choose wheels for, given what is asked of ``python``."""
+        """The environment to choose wheels for, given what is asked of ``python``. Raises `SpecError`."""
         ...
 
     def on_channels(self, name: CondaName) -> Sequence[str]:
@@ -181,7 +181,7 @@ class Engine(Protocol):
         ...
 
     def solve(self, problem: Problem) -> Plan:
-        """One solve over channels and overlay. Raises `Unsatisfiable`."""
+        """One solve over channels and overlay. Raises `Unsatisfiable` or `SpecError`."""
         ...
 
     def replaced(self, plan: Plan) -> Sequence[InstalledDist]:
@@ -189,7 +189,7 @@ class Engine(Protocol):
         ...
 
     def solve_removal(self, names: Sequence[CondaName]) -> Plan:
-        """What removing packages takes along."""
+        """What removing packages takes along. Raises `Unsatisfiable` or `SpecError`."""
         ...
 
     def confirm(self, plan: Plan, reporter: Reporter) -> bool:

@@ -12,6 +12,8 @@ from packaging.utils import InvalidSdistFilename, parse_sdist_filename
 from packaging.version import InvalidVersion, Version
 
 from ..bridge import requests_of
+from ..building.wheelfile import open_wheel
+from ..building.wheelreader import SITE_PACKAGES, WheelFile
 from ..credentials import public_url
 from ..engines import Engine
 from ..errors import BridgeError, ConfigError, NoFittingWheel, SdistRefused, SpecError
@@ -34,8 +36,6 @@ from ..projecturls import links
 from ..report import Reporter
 from ..resolve import Resolver
 from ..versions import read_spec
-from ..wheelfile import open_wheel
-from ..wheelreader import SITE_PACKAGES, WheelFile
 from . import content
 from .content import Contents, Recipe, Source
 from .sdist import SdistContents, read_sdist

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..candidates import Limits
+from ..closure.candidates import Limits
 from ..config import IndexConfig
 from ..index import Index, answers
 from ..model import ProjectName, ProjectPage

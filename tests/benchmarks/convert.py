@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from conda_pypi_bridge import build
+from conda_pypi_bridge import building
 from tests.test_build_conformance import MINOR, record_for
 
 Command = Callable[[Path, Path], Sequence[str | Path]]
@@ -45,9 +45,9 @@ def converters() -> dict[str, Command]:
 def convert(wheel: Path, out: Path, *, pack: bool) -> None:
     """Our conversion, as one of the processes that are timed."""
     record = record_for(wheel)
-    build.unpack(wheel, record, out / record.dist, python=MINOR)
+    building.unpack(wheel, record, out / record.dist, python=MINOR)
     if pack:
-        build.pack(out / record.dist, out)
+        building.pack(out / record.dist, out)
 
 
 def seconds(command: Command, wheel: Path) -> float | None:

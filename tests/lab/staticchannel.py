@@ -11,7 +11,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from conda_pypi_bridge.build import pack, unpack, unpack_meta
+from conda_pypi_bridge.building import pack, unpack, unpack_meta
 from conda_pypi_bridge.channel import formats, offers
 from conda_pypi_bridge.channel.model import Published, Scope
 from conda_pypi_bridge.make import local_wheel

@@ -58,7 +58,10 @@ except ImportError:  # conda < 25
 
 
 class CondaEngine:
-    """Solves for and links into the prefix of conda's current context."""
+    """Solves for and links into the prefix of conda's current context.
+
+    Raises as `Engine` says: `PrefixError`, `SpecError`, `Unsatisfiable`.
+    """
 
     def __init__(self, prefix: Prefix, *, names: Names, solving: Solving | None = None) -> None:
         self._prefix = prefix

@@ -129,7 +129,7 @@ def without_deps(
     state: State,
     requests: Sequence[str],
 ) -> list[rattler.RepoDataRecord]:
-    """The state plus the newest record of each request, whatever these depend on."""
+    """The state plus the newest record of each request, whatever these depend on. Raises `Unsatisfiable`."""
     final = dict(state)
     for text in requests:
         spec = rattler.MatchSpec(text)
@@ -165,15 +165,18 @@ def with_orphans(gone: set[str], state: State, brought: set[str]) -> set[str]:
 
 
 def needs(record: rattler.RepoDataRecord) -> set[str]:
+    """The names of what a record depends on."""
     return {name_of(text) for text in record.depends}
 
 
 def name_of(spec: str) -> str:
+    """The name that a spec is about; "" where it names none."""
     name = rattler.MatchSpec(spec).name
     return name.normalized if name is not None else ""
 
 
 def same_package(record: rattler.RepoDataRecord, other: rattler.RepoDataRecord | None) -> bool:
+    """Whether two records are one build, whichever channel has it; but what pip placed is not a package's."""
     return (
         other is not None
         and (str(record.version), str(record.build)) == (str(other.version), str(other.build))

@@ -74,7 +74,7 @@ class Solver:
         return installed_state(self._prefix, self._pip, self._names, self.channels.subdir)
 
     def target(self, requests: Sequence[str]) -> Target:
-        """The environment to choose wheels for, given what is asked of ``python``."""
+        """The environment to choose wheels for, given what is asked of ``python``. Raises `SpecError`."""
         python = self._prefix.python
         if python is not None and not requests:
             chosen = Chosen(python.version, python.implementation, python.free_threaded)
@@ -172,7 +172,7 @@ class Solver:
         )
 
     def solve_removal(self, names: Sequence[CondaName]) -> Plan:
-        """Packages, what needs them, and what the bridge brought only for them."""
+        """Packages, what needs them, and what the bridge brought only for them. Raises `SpecError`."""
         for name in names:
             if name in self._pip:
                 raise SpecError(

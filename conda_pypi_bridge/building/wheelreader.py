@@ -20,8 +20,8 @@ from typing import BinaryIO, NamedTuple
 
 from packaging.tags import Tag, parse_tag
 
-from .errors import WheelRefused
-from .model import Wheel
+from ..errors import WheelRefused
+from ..model import Wheel
 from .strictzip import Archive, BadArchive, Entry
 
 #: The largest dist-info file, in bytes, that is read into memory.
@@ -232,5 +232,6 @@ class WheelFile:
 
 
 def is_data(name: str) -> bool:
+    """Whether a member is below ``{distribution}-{version}.data`` (PEP 427)."""
     top, slash, _ = name.partition("/")
     return bool(slash) and top.endswith(".data")

@@ -21,12 +21,12 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from . import translate
+from .. import translate
+from ..errors import Blocked, BridgeError, NoExtras, NoFittingWheel, NotFound, Untranslatable
+from ..model import Candidate, CondaName, CoreMetadata, PackageRecord, ProjectName, ProjectPage, Target, Wheel
+from ..names import Names, never_from_pypi
 from .candidates import Limits, Shelf
-from .errors import Blocked, BridgeError, NoExtras, NoFittingWheel, NotFound, Untranslatable
 from .lookahead import Lookahead, Need
-from .model import Candidate, CondaName, CoreMetadata, PackageRecord, ProjectName, ProjectPage, Target, Wheel
-from .names import Names, never_from_pypi
 from .wants import ChannelWant, MetadataWant, PageWant, Step, Steps, Want
 
 #: How many versions per edge the successive tries list; None is every version.

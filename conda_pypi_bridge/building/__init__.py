@@ -31,10 +31,10 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-from .errors import BridgeError
-from .locks import entry
-from .model import PackageRecord
-from .projecturls import links
+from ..errors import BridgeError
+from ..locks import entry
+from ..model import PackageRecord
+from ..projecturls import links
 from .turns import Turns
 from .wheelfile import folders_above, open_wheel
 from .wheelreader import HEADERS, SCRIPTS, SITE_PACKAGES, Digest, Member, WheelFile

@@ -14,9 +14,9 @@ from functools import cached_property, lru_cache
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-from .errors import NoFittingWheel
-from .model import ProjectName, ProjectPage, Target, Wheel
-from .tags import best_wheel
+from ..errors import NoFittingWheel
+from ..model import ProjectName, ProjectPage, Target, Wheel
+from ..tags import best_wheel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,9 +20,9 @@ from unicodedata import category, normalize
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from .digests import sha256_of
-from .errors import WheelRefused
-from .model import Wheel
+from ..digests import sha256_of
+from ..errors import WheelRefused
+from ..model import Wheel
 from .wheelreader import DATA, SCRIPTS, SITE_PACKAGES, WheelFile, is_data
 
 #: No wheel may unpack to more bytes than `MAX_TOTAL`, nor to more than `MAX_RATIO` times its own size

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from .model import CondaName, ProjectName, Wheel
+from ..model import CondaName, ProjectName, Wheel
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import Protocol
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from .model import ProjectName, Wheel
+from ..model import ProjectName, Wheel
 
 #: How many choices are reconsidered before the rest is left to wider overlays.
 _RECONSIDERED = 100
