@@ -9,7 +9,7 @@ be so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,7 +75,7 @@ def install(
         target = None if not pythons and engine.markers else engine.target(pythons)
         requests = requests_of(texts, target.markers if target else engine.markers, engine.names)
         if options.newest:
-            asked = frozenset(engine.names.conda_name(request.project) for request in requests)
+            asked = frozenset(name for request in requests for name in _conda_names(request, engine))
             options = replace(options, upgrade=asked)
         elif _satisfied(requests, engine):
             return Outcome(prefix=engine.path, dry_run=options.dry_run, message=ALREADY)
@@ -230,6 +230,13 @@ def _of_project(request: Request, names: Names) -> Request:
 
 def _satisfied(requests: Sequence[Request], engine: Engine) -> bool:
     return all(_met(request, engine) for request in requests)
+
+
+def _conda_names(request: Request, engine: Engine) -> Iterator[CondaName]:
+    """What the package that is asked for may be called: as its project is, or as the user wrote it."""
+    yield engine.names.conda_name(request.project)
+    if request.requirement is not None:
+        yield CondaName(request.requirement.name.lower())
 
 
 def _met(request: Request, engine: Engine) -> bool:

@@ -78,7 +78,7 @@ class Resolver:
             pre=self.options.pre,
             follow=self.options.deps,
         )
-        closure.require(Edge.of(r.requirement) for r in requests if r.requirement is not None)
+        closure.require(Edge.of_user(r.requirement) for r in requests if r.requirement is not None)
         named = {request.project for request in requests}
         upgraded = {
             p for p in self.engine.projects if self.engine.names.conda_name(p) in self.options.upgrade

@@ -74,7 +74,7 @@ class Book:
         self.asked[want] = None
         match want:
             case ChannelWant(name):
-                return self.channels.get(name.replace("-", "_"), ())
+                return self.channels.get(name, ())
             case PageWant(project):
                 wheels, sdists = self.wheels.get(project, []), self.sdists.get(project, ())
                 page = ProjectPage(
@@ -122,7 +122,7 @@ def close(
         pre=pre,
         follow=follow,
     )
-    closure.require(Edge.of(Requirement(spec)) for spec in specs)
+    closure.require(Edge.of_user(Requirement(spec)) for spec in specs)
     answer(closure, book)
     return closure
 
@@ -525,6 +525,21 @@ def test_what_a_channel_has_in_a_version_that_fits_is_left_to_it() -> None:
     closure = close(book, "a")
     assert listed(closure) == ["a 1", "c 1"]
     assert "b" not in book.pages()
+
+
+def test_a_name_that_only_a_conda_package_can_have_is_left_to_the_channel_that_has_it() -> None:
+    """PEP 503 leaves no underscore in the names of projects; conda packages of other things have some."""
+    book = Book(**{"gcc_linux-64": ["13.1"], "python_abi": ["3.12"]})
+    book.add("gcc-linux-64", "14")
+    assert listed(close(book, "gcc_linux-64", "python_abi")) == []
+    assert book.pages() == []
+
+
+def test_a_requirement_of_a_wheel_is_on_a_project_however_it_is_spelled() -> None:
+    book = Book(**{"gcc_linux-64": ["13.1"]})
+    book.add("a", "1", "gcc_linux-64")
+    book.add("gcc-linux-64", "14")
+    assert listed(close(book, "a")) == ["a 1", "gcc-linux-64 14"]
 
 
 @pytest.mark.parametrize("versions", [["0.5"], ["1.1.1w"], []])

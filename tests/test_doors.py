@@ -163,6 +163,21 @@ def test_what_channels_have_comes_from_channels(
     assert index.count("/simple/herd/") == 0
 
 
+def test_a_name_that_no_project_can_have_is_the_channels(
+    door: Door, extra_channel: Path, channel: Path, index: IndexServer
+) -> None:
+    for version in ("1.2", "1.3"):
+        make_conda_package(extra_channel, "barn_linux-64", version, {"share/barn": version}, [])
+    index_channel(extra_channel)
+    door.conda.home.use_channels(extra_channel, channel)
+    document = door.install("barn_linux-64<1.3", "moo", "--json").json()
+    origins = {row["name"]: row["origin"] for row in document["actions"]["LINK"]}
+    assert origins["barn_linux-64"] == "channel" and origins["moo"] == "pypi"
+    document = door.install("-U", "barn_linux-64", "--json").json()
+    assert {row["name"]: row["version"] for row in document["actions"]["LINK"]} == {"barn_linux-64": "1.3"}
+    assert (door.prefix / "share" / "barn").read_text() == "1.3"
+
+
 def test_a_request_that_is_satisfied_already_does_nothing_and_asks_no_index(
     door: Door, index: IndexServer
 ) -> None:

@@ -12,7 +12,7 @@ is a proof.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -35,18 +35,28 @@ DEPTHS: tuple[int | None, ...] = (1, 4, 16, None)
 
 @dataclass(frozen=True)
 class Edge:
-    """A requirement on a project. `required_by` is empty for what the user asked for."""
+    """A requirement on a project. `required_by` is empty for what the user asked for.
+
+    `written` is the name in the user's own spelling, which may be one that only conda packages have:
+    PEP 503 leaves no ``_`` and no ``.`` in the names of projects.
+    """
 
     project: ProjectName
     specifier: SpecifierSet
     extras: frozenset[str] = frozenset()
     required_by: str = ""
+    written: CondaName = field(default=CondaName(""), compare=False)
 
     @classmethod
     def of(cls, requirement: Requirement, required_by: str = "") -> Edge:
         extras = frozenset(canonicalize_name(extra) for extra in requirement.extras)
         project = ProjectName(canonicalize_name(requirement.name))
         return cls(project, requirement.specifier, extras, required_by)
+
+    @classmethod
+    def of_user(cls, requirement: Requirement) -> Edge:
+        """What the user asked for."""
+        return replace(cls.of(requirement), written=CondaName(requirement.name.lower()))
 
     def __str__(self) -> str:
         extras = f"[{','.join(sorted(self.extras))}]" if self.extras else ""
@@ -96,6 +106,8 @@ class Closure:
         self._shelves: dict[ProjectName, Shelf] = {}
         self._listed: set[tuple[Edge, int | None]] = set()
         self._versions = dict(self.limits.versions)
+        # Projects that no package is of: what was meant is another one of nearly that name.
+        self._left: set[ProjectName] = set()
         self._lookahead = Lookahead(self)
 
     # -- what the driver calls -------------------------------------------------------------------
@@ -145,7 +157,7 @@ class Closure:
     def versions(self, need: Need) -> Sequence[Version] | None:
         """The versions of the index that meet a need; None where the prefix or channels have one."""
         name = self.names.conda_name(need.project)
-        if self._given(name):
+        if self._given(name) or need.project in self._left:
             return None
         elsewhere = _versions(self._steps.answers.get(ChannelWant(name), ()))
         if self._has(need, name) or any(self._specifier(need).filter(elsewhere, prereleases=True)):
@@ -187,12 +199,7 @@ class Closure:
         if self._given(name) or (self.depth == 1 and not edge.extras and self._has(edge, name)):
             return
         if edge.project not in self.overlaid and edge.project not in self.limits.hashes:
-            versions = yield ChannelWant(name)
-            found = self._specifier(edge).filter(_versions(versions), prereleases=True if self.pre else None)
-            usable = list(found)
-            if usable:
-                if edge.extras:
-                    yield from self._add_extras(edge, usable)
+            if (yield from self._left_to_channels(edge, name)):
                 return
             if never_from_pypi(name):
                 self.problems[edge.project] = NotFound(
@@ -213,6 +220,19 @@ class Closure:
             return
         assert isinstance(page, ProjectPage)
         self._overlay(edge, page)
+
+    def _left_to_channels(self, edge: Edge, name: CondaName) -> Generator[Want, object, bool]:
+        """Whether channels satisfy an edge, under the name of its project or as the user wrote it."""
+        for candidate in dict.fromkeys([name, edge.written or name]):
+            versions = _versions((yield ChannelWant(candidate)))
+            usable = list(self._specifier(edge).filter(versions, prereleases=True if self.pre else None))
+            if usable:
+                if candidate != name:
+                    self._left.add(edge.project)
+                if edge.extras:
+                    yield from self._add_extras(edge, usable)
+                return True
+        return False
 
     def _absent(self, edge: Edge, versions: Sequence[Version]) -> BridgeError:
         """No index has the project; `versions` are the channels'."""
