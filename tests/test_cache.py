@@ -458,7 +458,14 @@ def test_a_package_is_never_half_deleted(
     # Each file takes 20 ms to go: the middle is not over before it is noticed. With -D, strace is the child.
     slowly = [strace(), "-D", "-f", "-qq", "-o", os.devnull, "-e", "inject=unlinkat:delay_enter=20000"]
     command = [*slowly, sys.executable, "-m", "conda_pypi_bridge", "cache", "clean", "--all", "-y"]
-    process = subprocess.Popen(command, env=home.environment(), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=home.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        # Shells have their background jobs ignore it, and these tests with them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while moo.exists() and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(sent)
