@@ -23,7 +23,7 @@ from .engines import Engine
 from .errors import Cancelled, NotInstalled, SpecError
 from .locks import scratch
 from .model import CondaName, PackageRecord, Plan, ProjectName, Request, Row, Target
-from .names import Names, never_from_pypi
+from .names import Names, conda_only, never_from_pypi
 from .options import Options
 from .prefix.startable import refuse_unstartable
 from .report import Reporter
@@ -235,8 +235,8 @@ def _satisfied(requests: Sequence[Request], engine: Engine) -> bool:
 def _conda_names(request: Request, engine: Engine) -> Iterator[CondaName]:
     """What the package that is asked for may be called: as its project is, or as the user wrote it."""
     yield engine.names.conda_name(request.project)
-    if request.requirement is not None:
-        yield CondaName(request.requirement.name.lower())
+    if request.requirement is not None and (written := conda_only(request.requirement.name)):
+        yield written
 
 
 def _met(request: Request, engine: Engine) -> bool:

@@ -115,6 +115,15 @@ def never_from_pypi(name: str) -> bool:
     return name.startswith(("_", "-")) or canonicalize_name(name) in CORE
 
 
+def conda_only(name: str) -> CondaName | None:
+    """A name as somebody wrote it, where only conda packages can have it; None where a project may.
+
+    PEP 503 leaves no ``_`` and no ``.`` in the names of projects.
+    """
+    lower = name.lower()
+    return None if canonicalize_name(lower) == lower else CondaName(lower)
+
+
 def split_extra(name: CondaName) -> tuple[str, str]:
     """The project and the extra that a metapackage is named after; of another name, itself and nothing."""
     project, _, extra = name.partition(EXTRA)

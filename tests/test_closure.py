@@ -535,6 +535,13 @@ def test_a_name_that_only_a_conda_package_can_have_is_left_to_the_channel_that_h
     assert book.pages() == []
 
 
+def test_a_name_that_a_project_can_have_means_the_project() -> None:
+    """Whatever else a channel has of that name: its conda package is called otherwise."""
+    book = Book(torch=["7"], pytorch=["1"])
+    book.add("torch", "2")
+    assert listed(close(book, "Torch>=2", conda_names={"torch": "pytorch"})) == ["pytorch 2"]
+
+
 def test_a_requirement_of_a_wheel_is_on_a_project_however_it_is_spelled() -> None:
     book = Book(**{"gcc_linux-64": ["13.1"]})
     book.add("a", "1", "gcc_linux-64")

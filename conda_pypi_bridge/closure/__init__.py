@@ -24,7 +24,7 @@ from packaging.version import InvalidVersion, Version
 from .. import translate
 from ..errors import Blocked, BridgeError, NoExtras, NoFittingWheel, NotFound, Untranslatable
 from ..model import Candidate, CondaName, CoreMetadata, PackageRecord, ProjectName, ProjectPage, Target, Wheel
-from ..names import Names, never_from_pypi
+from ..names import Names, conda_only, never_from_pypi
 from .candidates import Limits, Shelf
 from .lookahead import Lookahead, Need
 from .wants import ChannelWant, MetadataWant, PageWant, Step, Steps, Want
@@ -37,15 +37,14 @@ DEPTHS: tuple[int | None, ...] = (1, 4, 16, None)
 class Edge:
     """A requirement on a project. `required_by` is empty for what the user asked for.
 
-    `written` is the name in the user's own spelling, which may be one that only conda packages have:
-    PEP 503 leaves no ``_`` and no ``.`` in the names of projects.
+    `written` is the user's own spelling of the name, where only conda packages can have it.
     """
 
     project: ProjectName
     specifier: SpecifierSet
     extras: frozenset[str] = frozenset()
     required_by: str = ""
-    written: CondaName = field(default=CondaName(""), compare=False)
+    written: CondaName | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, requirement: Requirement, required_by: str = "") -> Edge:
@@ -56,7 +55,7 @@ class Edge:
     @classmethod
     def of_user(cls, requirement: Requirement) -> Edge:
         """What the user asked for."""
-        return replace(cls.of(requirement), written=CondaName(requirement.name.lower()))
+        return replace(cls.of(requirement), written=conda_only(requirement.name))
 
     def __str__(self) -> str:
         extras = f"[{','.join(sorted(self.extras))}]" if self.extras else ""

@@ -17,8 +17,6 @@ from ..redaction import redact
 from ..store import Store
 from .pages import Listing, Page, PageError, decode_html, only, project_page
 
-_BLOCK = 1 << 20
-
 
 def local_path(place: str) -> Path | None:
     """The path of a ``file:`` URL or of a plain path; None for the URL of something else."""
