@@ -212,9 +212,14 @@ class PackageRecord:
         return f"{self.dist}.conda"
 
     @property
+    def path(self) -> str:
+        """Where its file is in a channel."""
+        return f"{self.subdir}/{self.fn}"
+
+    @property
     def url(self) -> str:
         """An address that leads nowhere: conda wants one, and tells the channel by it."""
-        return f"{CHANNEL_URL}/{self.subdir}/{self.fn}"
+        return f"{CHANNEL_URL}/{self.path}"
 
     def index_json(self) -> dict[str, Any]:
         """The record as ``info/index.json`` and repodata spell it (CEP 34)."""

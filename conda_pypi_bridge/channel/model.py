@@ -103,3 +103,13 @@ class Published:
     project: ProjectName
     entry: Mapping[str, Any]
     wheel: str = field(default="", compare=False)
+
+    @property
+    def path(self) -> str:
+        """Where its file is in a channel."""
+        return f"{self.subdir}/{self.fn}"
+
+    @property
+    def is_extra(self) -> bool:
+        """Whether it is the metapackage of an extra, and made of no wheel."""
+        return self.entry.get("noarch") == "generic"

@@ -170,7 +170,7 @@ class Offering:
 
     def serves(self, item: Published) -> bool:
         """Whether a published package is one for this channel: clients that take wheels get only extras."""
-        return not self.direct or item.entry.get("noarch") == "generic"
+        return not self.direct or item.is_extra
 
     def extras(self, project: ProjectName) -> list[str]:
         """The extras of a project that were seen, in the order in which they were."""

@@ -77,8 +77,7 @@ class Packages:
         known = self._store.find(record.subdir, record.fn)
         if known is not None:
             return known
-        key = f"{record.subdir}/{record.fn}"
-        return self._flights.one(key, lambda: self._build_once(record, target_python))
+        return self._flights.one(record.path, lambda: self._build_once(record, target_python))
 
     def _build_once(self, record: PackageRecord, python: str) -> Published:
         with self._alone(record):

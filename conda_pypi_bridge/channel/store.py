@@ -124,8 +124,8 @@ class ChannelStore:
         self._create(listed, content)
         # One that came first and got no further is taken up.
         self._create(found, self._contents([listed]).get(listed, content))
-        self._listings.add(f"projects/{item.project}", f"{item.subdir}/{item.fn}.json")
-        self._listings.add("projects", f"{item.project}/{item.subdir}/{item.fn}.json")
+        self._listings.add(f"projects/{item.project}", f"{item.path}.json")
+        self._listings.add("projects", f"{item.project}/{item.path}.json")
         self._listings.add(f"packages/{item.subdir}", f"{item.fn}.json")
         return self.find(item.subdir, item.fn) or item
 
@@ -332,8 +332,8 @@ def _artefact_path(sha256: str) -> str:
 def _entry_paths(item: Published) -> tuple[str, str]:
     """Where its entry is listed, and where it is found, in the order of writing."""
     return (
-        f"projects/{item.project}/{item.subdir}/{item.fn}.json",
-        f"packages/{item.subdir}/{item.fn}.json",
+        f"projects/{item.project}/{item.path}.json",
+        f"packages/{item.path}.json",
     )
 
 

@@ -242,7 +242,7 @@ class Supply:
         running: list[Future[Published]] = []
         problems: list[BaseException] = []
         for rank, record in enumerate(records, first):
-            problem = self._failures.of(_key(record))
+            problem = self._failures.of(record.path)
             if problem is None:
                 try:
                     running.append(self._submit(record, rank))
@@ -253,13 +253,13 @@ class Supply:
         return running, problems
 
     def _submit(self, record: PackageRecord, rank: int) -> Future[Published]:
-        return self._builders.submit(_key(record), partial(self._build, record), rank)
+        return self._builders.submit(record.path, partial(self._build, record), rank)
 
     def _build(self, record: PackageRecord) -> Published:
         try:
             return self._packages.publish(record, python_for(record, self._scope))
         except (BridgeError, OSError) as error:
-            self._failures.remember(_key(record), error)
+            self._failures.remember(record.path, error)
             if is_passing(error):
                 self._owe(record.project)
             else:
@@ -325,11 +325,7 @@ def _anything(item: Published) -> bool:
 
 def _is_own(item: Published) -> bool:
     """Whether a package is made of a wheel, and not an extra's."""
-    return item.entry.get("noarch") != "generic"
-
-
-def _key(record: PackageRecord) -> str:
-    return f"{record.subdir}/{record.fn}"
+    return not item.is_extra
 
 
 def _source(record: PackageRecord) -> str:

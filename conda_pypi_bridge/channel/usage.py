@@ -42,12 +42,12 @@ class Usage:
     def asked(self, item: Published) -> None:
         """Somebody has got a package, or had it built."""
         with self._lock:
-            self._days.setdefault(self._today().isoformat(), set()).add(_key(item))
+            self._days.setdefault(self._today().isoformat(), set()).add(item.path)
 
     def keep(self, item: Published) -> None:
         """A package counts as asked for on every day on which this is saved."""
         with self._lock:
-            self._kept.add(_key(item))
+            self._kept.add(item.path)
 
     def save(self) -> None:
         """Have the store remember it. Raises `OSError`."""
@@ -83,10 +83,6 @@ class Usage:
                 self._store.drop(f"{_FOLDER}/{name}")
             else:
                 used.update((self._store.kept(f"{_FOLDER}/{name}") or b"").decode().split("\n"))
-        unused = [item for s in subdirs for item in self._store.published_in(s) if _key(item) not in used]
+        unused = [item for s in subdirs for item in self._store.published_in(s) if item.path not in used]
         self._store.retract(*unused)
         return len(unused)
-
-
-def _key(item: Published) -> str:
-    return f"{item.subdir}/{item.fn}"

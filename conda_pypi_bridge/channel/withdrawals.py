@@ -64,7 +64,7 @@ class Withdrawals:
 
     def withholds(self, item: Published) -> bool:
         """Whether a package is neither to be listed nor to be handed out."""
-        return _key(item) in self._gone.get(item.project, ())
+        return item.path in self._gone.get(item.project, ())
 
     def look(self, projects: Iterable[ProjectName], roster: Roster) -> None:
         """Ask the index what it has of projects, where that may have changed; the longest known ones first.
@@ -101,7 +101,7 @@ class Withdrawals:
             _log.info("whether %s was withdrawn is not known: %s", project, error)
             self._looks[project] = _Look(time.monotonic() + _PATIENCE * self._seconds, -1)
             return
-        gone = frozenset(_key(item) for item in self._store.published(project) if not there.keeps(item))
+        gone = frozenset(item.path for item in self._store.published(project) if not there.keeps(item))
         with self._lock:
             if gone != self._gone.get(project, frozenset()):
                 self._gone[project] = gone
@@ -124,7 +124,3 @@ class Withdrawals:
 def _read(content: bytes | None) -> dict[ProjectName, frozenset[str]]:
     found: dict[str, list[str]] = json.loads(content or b"{}")
     return {ProjectName(project): frozenset(keys) for project, keys in found.items()}
-
-
-def _key(item: Published) -> str:
-    return f"{item.subdir}/{item.fn}"

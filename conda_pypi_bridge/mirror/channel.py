@@ -84,7 +84,7 @@ class StaticChannel:
 
     def add(self, package: Path, item: Published) -> None:
         """Put a package's file in its place, and have its entry wait until it is listed."""
-        self.place.put(package, f"{item.subdir}/{item.fn}")
+        self.place.put(package, item.path)
         self.place.write(_waiting(item), json.dumps(asdict(item), default=dict).encode())
 
     def listed(self, subdirs: Iterable[str]) -> dict[Key, Published]:
@@ -221,7 +221,7 @@ def _newest(items: Iterable[Published]) -> dt.datetime:
 
 
 def _waiting(item: Published) -> str:
-    return f"{_WAITING}/{item.subdir}/{item.fn}.json"
+    return f"{_WAITING}/{item.path}.json"
 
 
 def _published(subdir: str, fn: str, entry: Mapping[str, Any]) -> Published:

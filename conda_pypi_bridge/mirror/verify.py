@@ -101,7 +101,7 @@ def faults_of(
     check = partial(_package, channel, scratch_folder=scratch_folder, reporter=reporter)
     with ThreadPoolExecutor(FETCHERS) as pool:
         return [
-            Fault(path=f"{item.subdir}/{item.fn}", reason=reason)
+            Fault(path=item.path, reason=reason)
             for reasons, item in zip(pool.map(check, items), items, strict=True)
             for reason in reasons
         ]
@@ -114,9 +114,8 @@ def _package(
     channel: StaticChannel, item: Published, *, scratch_folder: Path, reporter: Reporter
 ) -> list[str]:
     """What is wrong with the package of an entry."""
-    path = f"{item.subdir}/{item.fn}"
     with ExitStack() as stack:
-        file = stack.enter_context(channel.place.opened(path))
+        file = stack.enter_context(channel.place.opened(item.path))
         if file is None:
             return ["its file is missing"]
         copy = stack.enter_context(scratch(scratch_folder)) / item.fn

@@ -49,8 +49,8 @@ def project_of_folder(folder: str) -> ProjectName:
 def record_rows(prefix: Path, folder: Path) -> list[tuple[str, str, str]]:
     """(path, hash, size) of every row of a metadata folder's RECORD, as it spells them (PEP 376).
 
-    None where there is no RECORD, or part of it cannot be read: files are deleted by it. Paths are relative
-    to the prefix; those outside of it keep their ``..`` or root.
+    No rows without a RECORD, or where part of it cannot be read: files are deleted by it. Paths are
+    relative to the prefix; those outside of it keep their ``..`` or root.
     """
     record = folder / "RECORD"
     if not record.is_file():

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from ..digests import sha256_of
+from ..digests import file_sha256
 from ..errors import PrefixError
 from ..locks import is_held
 from ..model import CondaName, InstalledDist
@@ -180,12 +180,7 @@ def is_altered(prefix: Path, file: Expected) -> bool:
 def _differs(path: Path, size: int, file: Expected, *, deep: bool) -> bool:
     if file.size is not None and size != file.size:
         return True
-    return deep and bool(file.sha256) and _sha256(path) != file.sha256
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return sha256_of(stream)
+    return deep and bool(file.sha256) and file_sha256(path) != file.sha256
 
 
 def _check_form(record: Mapping[str, Any], file: Path) -> None:
@@ -327,7 +322,7 @@ def _dist(
 def _is_foreign(prefix: Path, installer: Path, recorded: Mapping[str, str]) -> bool:
     """Whether INSTALLER is not the one that the conda package brought; a few bring pip's."""
     path = installer.relative_to(prefix).as_posix()
-    return recorded.get(path) != _sha256(installer)
+    return recorded.get(path) != file_sha256(installer)
 
 
 def _of_record(rows: Iterable[tuple[str, str, str]]) -> Iterator[Expected]:

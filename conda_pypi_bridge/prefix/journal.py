@@ -118,12 +118,8 @@ def recover(prefix: Path) -> bool:
         if undone:
             _undo(prefix, folder)
         _finish(prefix, folder)
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-    ) as error:  # TypeError: of another version of the bridge
+    # TypeError: the journal is of another version of the bridge
+    except (OSError, ValueError, LookupError, TypeError) as error:
         reason = f"an interrupted change cannot be undone: {error}"
         hint = f"Mend the cause and run the command again; what was there is in {folder}."
         raise PrefixError(str(prefix), reason, hint=hint) from error
